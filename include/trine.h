@@ -1,0 +1,348 @@
+/* trine.h - the library on one page: tasks, scopes, futures, executors, channels, waiting.
+ *
+ * The idea in three sentences. A task is a plain function and a flat argument struct; the struct is
+ * the frame: inputs and outputs are its fields, so results are typed and cost no allocation. An
+ * executor says where the task runs: the loop of the caller (a coroutine), a thread pool, a process
+ * pool. A scope owns every task started in it and cannot be left before they are done, so arguments
+ * may live on the parent's stack.
+ *
+ * Errors   int-returning calls give >= 0 or a negative errno; outputs are untouched on failure.
+ *          -ECANCELED and -ETIMEDOUT from a wait mean "the scope around you is ending: clean up
+ *          and return"; every later wait in that scope fails the same way (level-triggered).
+ *          -EAGAIN: the call would wait, and the caller is a callback on the loop's own stack.
+ * [S]      the call may suspend: in a coroutine it suspends the coroutine, in any other thread it
+ *          blocks the thread. Every [S] call may return -ECANCELED, -ETIMEDOUT and -EAGAIN.
+ * Time     int64_t nanoseconds on CLOCK_MONOTONIC; deadlines are absolute, timeouts relative.
+ * Threads  an object belongs to the thread that made it, unless its comment says otherwise.
+ * Mistakes of the caller abort with a message that says what to do, in every build. */
+#ifndef TRINE_H
+#define TRINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TRINE_VERSION "0.1.0"
+#define TRINE_US(n) ((int64_t)(n) * 1000)
+#define TRINE_MS(n) ((int64_t)(n) * 1000000)
+#define TRINE_SEC(n) ((int64_t)((n) * 1e9))
+
+#if defined(__GNUC__)
+#define TRINE_PUBLIC_ __attribute__((visibility("default")))
+#define TRINE_MUST_USE_ TRINE_PUBLIC_ __attribute__((warn_unused_result))
+#else
+#error "trine.h needs a compiler with GNU attributes: gcc or clang"
+#endif
+#define TRINE_STRING_(x) #x
+#define TRINE_LINE_(x) TRINE_STRING_(x)
+#define TRINE_HERE_ (__FILE__ ":" TRINE_LINE_(__LINE__)) /* a spawn site, for messages and dumps */
+
+typedef struct trine_future trine_future;     /* handle of one task; see "futures" */
+typedef struct trine_executor trine_executor; /* where tasks run; NULL is the caller's loop */
+typedef struct trine_channel trine_channel;   /* hands items between tasks of one process */
+
+/* Borrowed bytes: the callee does not keep them past the task that it was handed them for. */
+typedef struct trine_bytes {
+    const void *ptr;
+    size_t len;
+} trine_bytes;
+
+/* Owned bytes, grown by the trine_buf calls; all zero is an empty one. Freed by trine_buf_free. */
+typedef struct trine_buf {
+    void *ptr;
+    size_t len, cap;
+} trine_buf;
+
+/* Storage of a scope; its inside is private. Live on the stack of the block that it belongs to. */
+typedef struct trine_scope {
+    uint64_t priv_[44];
+} trine_scope;
+
+/* --- start of the program ------------------------------------------------------------------- */
+
+/* First line of main, needed by programs that open a process pool: in a worker process it runs
+ * tasks and never returns. Returns nothing; does nothing in the program itself but remember that it
+ * was called. Does not suspend; call it before any thread is started. */
+TRINE_PUBLIC_ void trine_init(int argc, char **argv);
+
+/* The version of the library that is linked, as TRINE_VERSION. */
+TRINE_PUBLIC_ const char *trine_version(void);
+
+/* --- tasks ---------------------------------------------------------------------------------- */
+
+/* What makes a function runnable anywhere; written by TRINE_TASK. A process worker finds a task by
+ * the build id of its module and the offset of this descriptor in it; the name is for messages. */
+typedef struct trine_task {
+    const char *name;
+    int (*run)(void *arg);
+    size_t size, first_out; /* bytes of the argument; where the bytes that come back begin */
+} trine_task;
+
+/* A task on bytes: for processes, where pointers mean nothing. `in` is valid during the call; what
+ * it appends to `out` reaches the caller when it returns >= 0. */
+typedef struct trine_bytes_task {
+    const char *name;
+    int (*run)(trine_bytes in, trine_buf *out);
+} trine_bytes_task;
+
+#define TRINE_TASK_AT_(fn, T, out)                                                                 \
+    typedef T fn##_arg_;                                                                           \
+    static int fn##_run_(void *arg) { return fn((T *)arg); }                                       \
+    static const trine_task fn##_task __attribute__((unused)) = {#fn, fn##_run_, sizeof(T), out}
+
+/* Makes `int fn(T *)` a task; written once after the function, in the same file. T is flat when the
+ * task is to run in a process: no pointers that the task follows. */
+#define TRINE_TASK(fn, T) TRINE_TASK_AT_(fn, T, 0)
+
+/* The same, but only the bytes from `field` to the end come back from a process. */
+#define TRINE_TASK_IO(fn, T, field) TRINE_TASK_AT_(fn, T, offsetof(T, field))
+
+/* Makes `int fn(trine_bytes in, trine_buf *out)` a bytes task. */
+#define TRINE_BYTES_TASK(fn)                                                                       \
+    static const trine_bytes_task fn##_bytes_task __attribute__((unused)) = {#fn, fn}
+
+#ifdef __cplusplus
+#define TRINE_ARG_(fn, arg) static_cast<fn##_arg_ *>(arg)
+#else /* a wrong type does not compile; NULL does */
+#define TRINE_ARG_(fn, arg) _Generic((1 ? (arg) : (fn##_arg_ *)0), fn##_arg_ * : (arg))
+#endif
+
+/* --- run ------------------------------------------------------------------------------------ */
+
+typedef enum trine_backend_kind {
+    TRINE_AUTO, /* the best that this machine allows; today that is epoll */
+    TRINE_EPOLL
+} trine_backend_kind;
+
+typedef struct trine_run_opts {
+    uint32_t size; /* sizeof(trine_run_opts); every options struct begins so, to grow later */
+    trine_backend_kind backend;
+    size_t stack_size; /* bytes of each coroutine's stack; 0: 64 KiB less the guard page */
+} trine_run_opts;
+
+/* Runs `task` as the main coroutine of a loop on this thread and returns when it has returned, with
+ * its value. `opts` may be NULL. Errors besides the task's own: -ENOMEM, and what epoll_create1 or
+ * eventfd give. Call it from a plain thread; inside a loop it aborts. */
+TRINE_PUBLIC_ int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts);
+#define trine_run(fn, arg) trine_run_task(&fn##_task, TRINE_ARG_(fn, arg), NULL)
+
+/* --- scopes --------------------------------------------------------------------------------- */
+
+typedef enum trine_policy {
+    TRINE_FAIL_FAST, /* the first error cancels the siblings; join returns it (default) */
+    TRINE_COLLECT,   /* errors cancel nobody; join waits for all and returns the first */
+    TRINE_FIRST      /* the first success cancels the siblings; join returns 0 */
+} trine_policy;
+
+typedef struct trine_scope_opts {
+    uint32_t size;
+    trine_policy policy;
+    const char *name; /* for messages; borrowed */
+    int64_t timeout;  /* 0: none. Bounds the tasks and the owner's own waits: -ETIMEDOUT */
+    unsigned limit;   /* at most this many tasks run at once; 0: no limit */
+    unsigned pending; /* tasks that wait for the limit (they hold no stack); 0: 1,024 */
+    bool shield;      /* outer cancellation does not reach inside; needs a timeout: for cleanup */
+} trine_scope_opts;
+
+/* Opens a scope in `memory` and gives it back. Never fails: mistakes abort. `site` is TRINE_HERE_;
+ * `opts` may be NULL. Prefer TRINE_SCOPE, which closes it when the block is left. */
+TRINE_PUBLIC_ trine_scope *trine_scope_open(trine_scope *memory, const trine_scope_opts *opts,
+                                            const char *site);
+
+/* Leaves a scope: cancels what still runs in it, waits until that is done, sets *scope to NULL.
+ * Close the scopes of a task in the reverse order of opening. [S], but never fails: it drains also
+ * when the scope around it is cancelled. */
+TRINE_PUBLIC_ void trine_scope_close(trine_scope **scope);
+
+/* Asks all tasks of the scope, and the owner's waits in it, to end: they get -ECANCELED. `reason`
+ * is a negative errno that trine_join returns; 0 means -ECANCELED. The first reason decided stays.
+ * Does not suspend; any thread may call it while the scope is open. */
+TRINE_PUBLIC_ void trine_scope_cancel(trine_scope *scope, int reason);
+
+/* Waits until no task of the scope runs, and returns its outcome: 0, the first error as the policy
+ * has it, -ETIMEDOUT after the deadline, the reason of a cancellation. Drains: cancellation makes
+ * the tasks end, but does not cut the wait itself short. The scope stays open. [S] owner's thread. */
+TRINE_PUBLIC_ int trine_join(trine_scope *scope);
+
+#define TRINE_SCOPE_(scope, ...)                                                                   \
+    const trine_scope_opts scope##_opts_ = {.size = sizeof(trine_scope_opts), __VA_ARGS__};        \
+    trine_scope scope##_memory_;                                                                   \
+    trine_scope *scope __attribute__((cleanup(trine_scope_close))) =                               \
+        trine_scope_open(&scope##_memory_, &scope##_opts_, TRINE_HERE_)
+
+/* Opens a scope that ends with the enclosing block: TRINE_SCOPE(s); or, with options in the order
+ * of trine_scope_opts, TRINE_SCOPE(s, .timeout = TRINE_SEC(5), .limit = 10); */
+#define TRINE_SCOPE(...) TRINE_SCOPE_(__VA_ARGS__, )
+
+/* --- start tasks ---------------------------------------------------------------------------- */
+
+/* Start a task in the scope on an executor (NULL: a coroutine of the caller's loop). The argument
+ * must live until the task is done: the scope sees to that when it is a variable of the block.
+ * submit gives no handle: the task's error, also of starting it, reaches join. map starts one task
+ * for each of `n` elements of an array of arguments. start gives a future, which is to be awaited,
+ * or dropped, or left to the scope's close.
+ * All are [S]: when the scope's limit and pending places, or the executor's queue, are full, the
+ * caller waits. submit and map return 0, or the error that kept the task from starting; it reaches
+ * join as well. start always gives a future, which carries the error instead. Errors: -ENOMEM,
+ * -ECANCELED and -ETIMEDOUT (the scope is ending), -EDEADLK (a task of a scope would wait for that
+ * scope's own limit), -ESHUTDOWN (the executor is closing), -EAGAIN (callback on the loop's stack).
+ * The owner's thread and its coroutines may call them. */
+TRINE_PUBLIC_ int trine_submit_task(trine_scope *s, trine_executor *on, const trine_task *t,
+                                    void *arg, const char *site);
+TRINE_PUBLIC_ int trine_map_task(trine_scope *s, trine_executor *on, const trine_task *t,
+                                 void *args, size_t n, const char *site);
+TRINE_PUBLIC_ trine_future *trine_start_task(trine_scope *s, trine_executor *on,
+                                             const trine_task *t, void *arg, const char *site);
+
+/* Starts a bytes task in a process pool (elsewhere it runs as well, without a copy). `in` must stay
+ * valid until the task is done; `ret_out`, all zero or reused, is filled when the future's status
+ * is >= 0, and stays the caller's to free. */
+TRINE_PUBLIC_ trine_future *trine_start_bytes_task(trine_scope *s, trine_executor *on,
+                                                   const trine_bytes_task *t, trine_bytes in,
+                                                   trine_buf *ret_out, const char *site);
+
+#define trine_spawn(s, fn, arg)                                                                    \
+    trine_submit_task(s, NULL, &fn##_task, TRINE_ARG_(fn, arg), TRINE_HERE_)
+#define trine_submit(s, on, fn, arg)                                                               \
+    trine_submit_task(s, on, &fn##_task, TRINE_ARG_(fn, arg), TRINE_HERE_)
+#define trine_map(s, on, fn, args, n)                                                              \
+    trine_map_task(s, on, &fn##_task, TRINE_ARG_(fn, args), n, TRINE_HERE_)
+#define trine_start(s, on, fn, arg)                                                                \
+    trine_start_task(s, on, &fn##_task, TRINE_ARG_(fn, arg), TRINE_HERE_)
+#define trine_start_bytes(s, on, fn, in, ret_out)                                                  \
+    trine_start_bytes_task(s, on, &fn##_bytes_task, in, ret_out, TRINE_HERE_)
+
+/* --- futures -------------------------------------------------------------------------------- */
+
+/* What is known of a task that failed. The strings belong to the future (or the scope) and live as
+ * long as it does; `detail` is never NULL and reads as the end of a sentence. */
+typedef struct trine_error {
+    int code;   /* the negative errno */
+    int signal; /* that killed the worker process; 0: none did */
+    const char *task, *site, *detail;
+} trine_error;
+
+/* Waits for the task. Returns 0 and puts what the task returned into *ret_status (may be NULL), or
+ * why the wait itself ended; a future that is done gives its status even in a cancelled scope.
+ * [S] the scope's thread and its coroutines. */
+TRINE_MUST_USE_ int trine_await(trine_future *f, int *ret_status);
+
+/* Waits until one of `n` (1 to 64) futures is done and returns its index. [S] as trine_await. */
+TRINE_MUST_USE_ int trine_await_any(trine_future *const *futures, size_t n);
+
+/* Hands out the scope's futures (of trine_start) in order of completion, each once: 1 and the
+ * future; 0 when none is left. [S] as trine_await. */
+TRINE_MUST_USE_ int trine_next_done(trine_scope *s, trine_future **ret_future);
+
+/* What the task returned; -EINPROGRESS until it is done. Never waits. */
+TRINE_PUBLIC_ int trine_status(const trine_future *f);
+
+/* Asks one task to end: its waits give -ECANCELED, trine_cancelled() turns true in it; a task that
+ * had not begun never runs. `reason` as in trine_scope_cancel. Never waits; owner's thread. */
+TRINE_PUBLIC_ void trine_cancel(trine_future *f, int reason);
+
+/* Gives the handle back before its scope closes; the task goes on, and its errors reach join. */
+TRINE_PUBLIC_ void trine_future_drop(trine_future *f);
+
+/* In a task: has it been asked to end? For long computations to poll; any executor. */
+TRINE_PUBLIC_ bool trine_cancelled(void);
+
+/* Detail of a failed future; NULL when it is not done or did not fail. */
+TRINE_PUBLIC_ const trine_error *trine_error_of(const trine_future *f);
+
+/* Copies out the first errors of a scope (it keeps 16), at most `n`; returns how many errors there
+ * were in all. The strings live until the scope closes. */
+TRINE_PUBLIC_ size_t trine_errors(trine_scope *s, trine_error *ret_errors, size_t n);
+
+/* --- executors ------------------------------------------------------------------------------ */
+
+typedef struct trine_threads_opts {
+    uint32_t size;
+    unsigned workers; /* threads at the most; 0: min(32, usable CPUs + 4) */
+    unsigned queue;   /* tasks that wait for a thread at the most; 0: 4,096 */
+    const char *name; /* threads are called NAME-0 ...; NULL: "trine"; borrowed */
+} trine_threads_opts;
+
+typedef struct trine_processes_opts {
+    uint32_t size;
+    unsigned workers;     /* processes; 0: usable CPUs */
+    unsigned queue;       /* tasks that wait for a process at the most; 0: 4,096 */
+    int64_t task_timeout; /* ns from a task's start, then its worker is killed; 0: none */
+    size_t limit_memory;  /* bytes a worker may use; 0: no limit */
+    size_t max_result;    /* bytes that a bytes task may return; 0: 64 MiB */
+    unsigned max_tasks;   /* replace a worker after so many tasks; 0: never */
+} trine_processes_opts;
+
+/* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.
+ * Errors: -ENOMEM, -EAGAIN (no thread or process to be had), and for processes -ENOSYS (a kernel
+ * without pidfd), -ENOEXEC (the program has no build id: link with -Wl,--build-id). A process pool
+ * without trine_init aborts. Any thread may submit to a pool; close it where it was opened. [S] */
+TRINE_MUST_USE_ int trine_threads_open(trine_executor **ret_pool, const trine_threads_opts *opts);
+TRINE_MUST_USE_ int trine_processes_open(trine_executor **ret_pool,
+                                         const trine_processes_opts *opts);
+
+/* Closes a pool and sets *pool to NULL; waits until its tasks are done: to drop them, cancel their
+ * scope before. Submitting to it from now on gives -ESHUTDOWN. [S], never fails. */
+TRINE_PUBLIC_ void trine_executor_close(trine_executor **pool);
+
+/* CPUs that this process may use: affinity and cgroup quota counted, at least 1. */
+TRINE_PUBLIC_ unsigned trine_usable_cpus(void);
+
+/* Runs a call that blocks, on a thread of the library's own, and waits for it: `task` works on a
+ * copy of *arg, which is copied back when it is done. In a scope that ends the call is abandoned:
+ * it goes on alone on its copy, and the caller gets -ECANCELED or -ETIMEDOUT at once; 256 abandoned
+ * calls at the most, then -EBUSY. Returns what the task returned. [S] any thread. */
+TRINE_MUST_USE_ int trine_blocking_task(const trine_task *task, void *arg);
+#define trine_blocking(fn, arg) trine_blocking_task(&fn##_task, TRINE_ARG_(fn, arg))
+
+/* --- channels ------------------------------------------------------------------------------- */
+
+/* A bounded queue of items of one size, first in, first out, between coroutines and threads of one
+ * process; any thread may use it. `capacity` >= 1. NULL when memory is short. */
+TRINE_PUBLIC_ trine_channel *trine_channel_new(size_t item_size, size_t capacity);
+
+/* Copies one item in; waits while the channel is full. -EPIPE: it is closed. [S] */
+TRINE_MUST_USE_ int trine_channel_send(trine_channel *c, const void *item);
+
+/* Takes one item out; waits while the channel is empty. -EPIPE: closed, and nothing is left. [S] */
+TRINE_MUST_USE_ int trine_channel_recv(trine_channel *c, void *ret_item);
+
+/* No more items: senders get -EPIPE, receivers take what is left and then get -EPIPE. Never waits;
+ * closing twice is harmless. */
+TRINE_PUBLIC_ void trine_channel_close(trine_channel *c);
+
+/* Items in the channel now; a hint, since other threads go on. */
+TRINE_PUBLIC_ size_t trine_channel_count(trine_channel *c);
+
+/* Frees the channel and sets *c to NULL; nobody may wait in it any more. */
+TRINE_PUBLIC_ void trine_channel_free(trine_channel **c);
+
+/* --- waiting -------------------------------------------------------------------------------- */
+
+/* The clock: nanoseconds of CLOCK_MONOTONIC; in a loop, as of its present turn. */
+TRINE_PUBLIC_ int64_t trine_now(void);
+
+/* Waits for `ns` nanoseconds, never less; <= 0 only tests for cancellation. [S] */
+TRINE_MUST_USE_ int trine_sleep(int64_t ns);
+
+/* Lets the other runnable coroutines run. [S] */
+TRINE_MUST_USE_ int trine_yield(void);
+
+/* --- owned bytes ---------------------------------------------------------------------------- */
+
+/* Append bytes, growing the buffer; -ENOMEM when memory is short, the buffer is then unchanged. */
+TRINE_MUST_USE_ int trine_buf_append(trine_buf *b, const void *bytes, size_t len);
+
+/* Makes room for `more` bytes after the present ones; -ENOMEM. */
+TRINE_MUST_USE_ int trine_buf_reserve(trine_buf *b, size_t more);
+
+/* Frees the memory; the buffer is an empty one again. */
+TRINE_PUBLIC_ void trine_buf_free(trine_buf *b);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
