@@ -1,0 +1,36 @@
+/* executor.h - the seam between the core and the places where tasks run. An executor is handed
+ * futures (task records) and gives each back once, by future_done_remote() from any thread.
+ * Layers above the executors reach blocking threads through blocking_call(). */
+#ifndef TRINE_CORE_EXECUTOR_H
+#define TRINE_CORE_EXECUTOR_H
+
+#include <trine.h>
+
+#include "core/future.h"
+#include "core/strand.h"
+
+struct executor_kind {
+    const char *name;
+    /* Takes the future to run it: 0; or a negative errno, it is then not taken. Called in a strand
+     * of the scope's thread; waits [S] while the queue is full. */
+    int (*submit)(struct trine_executor *, struct trine_future *);
+    /* The future's owner wants it to end (f->cancel is set): drop it if it has not begun, else tell
+     * the one who runs it. Never waits; the future comes back by future_done_remote as always. On
+     * the owner's thread; the future has not come back there yet. */
+    void (*cancel)(struct trine_executor *, struct trine_future *);
+    /* [S] Drains and frees. */
+    void (*close)(struct trine_executor *);
+};
+
+/* Every executor begins with this. */
+struct trine_executor {
+    const struct executor_kind *kind;
+};
+
+/* Lanes keep kinds of blocking work apart: hung look-ups cannot stop file work. */
+enum lane { LANE_DNS, LANE_FILES, LANE_USER, LANE_COUNT };
+
+/* trine_blocking_task on a given lane. [S] */
+int blocking_call(enum lane lane, const trine_task *task, void *arg);
+
+#endif

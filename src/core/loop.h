@@ -1,0 +1,85 @@
+/* loop.h - the loop of one thread: run queue, timers, inbox, I/O backend. Every thread that waits
+ * has one: under trine_run it also runs coroutines; in a plain thread a blocking call turns it until
+ * the call is done. A turn: run the ready coroutines, handle messages, fire timers, ask the backend.
+ */
+#ifndef TRINE_CORE_LOOP_H
+#define TRINE_CORE_LOOP_H
+
+#include "core/backend.h"
+#include "core/message.h"
+#include "core/strand.h"
+#include "core/timer.h"
+
+#include <stdatomic.h>
+
+struct loop {
+    struct strand *current; /* who runs; NULL: the loop itself, in a callback */
+    struct list ready;      /* strands to run, first in, first out */
+    unsigned budget;        /* switches left in this turn */
+    bool running;           /* inside trine_run: coroutines may be spawned */
+    size_t stack_size;
+    struct strand thread; /* the thread's own strand; while running: the loop's */
+    int64_t now;            /* as of this turn */
+    uint64_t turn;
+    struct timers timers;
+    struct backend *backend; /* opened at the first I/O */
+    struct watch wake_watch;
+    struct stacks *stacks;      /* cache of coroutine stacks */
+    struct trine_future *records; /* recycled records */
+
+    _Alignas(64) _Atomic(struct message *) inbox; /* newest first */
+    atomic_uint sleeping; /* LOOP_AWAKE, or where a poster finds the sleeper */
+    int wake_fd;          /* eventfd, -1 until the backend is opened; kept when recycled */
+    struct loop *next_free;
+};
+
+enum { LOOP_AWAKE, LOOP_ON_FUTEX, LOOP_IN_BACKEND };
+
+/* The calling thread's loop, made at the first call; aborts when memory is short. */
+struct loop *loop_self(void);
+
+/* Opens the backend if need be, for I/O, watches. Errors of epoll_create1, eventfd. */
+int loop_open_backend(struct loop *l);
+
+/* One turn; `wait`: sleep when nothing is to do. */
+void loop_turn(struct loop *l, bool wait);
+
+/* Handles the messages that have come. */
+void loop_drain_inbox(struct loop *l);
+
+/* The running coroutine goes on later: puts another one, or the loop, on the CPU. */
+void loop_switch_away(struct loop *l, struct strand *from);
+
+/* Puts a strand at the end of the run queue. */
+static inline void loop_make_ready(struct loop *l, struct strand *s) {
+    list_push(&l->ready, &s->run);
+}
+
+/* Time now, from the backend or the clock; loop->now is what the rest of the core reads. */
+int64_t loop_read_clock(struct loop *l);
+
+/* Timers and watches of a loop, on its own thread. */
+static inline void loop_timer_start(struct loop *l, struct timer *t, int64_t deadline) {
+    timer_start(&l->timers, t, deadline);
+}
+static inline void loop_timer_stop(struct loop *l, struct timer *t) {
+    timer_stop(&l->timers, t);
+}
+
+/* Starts or changes a watch (`w->fd`, `w->ready` are set by the caller; zero `watching` first);
+ * events 0 ends it. 0, or a negative errno of epoll_ctl. */
+int loop_watch(struct loop *l, struct watch *w, unsigned events);
+
+/* [S] Waits until the descriptor, foreign or ours, is ready: the events, or why not. */
+int loop_wait_fd(int fd, unsigned events);
+
+/* [S] Submits the operation (code, fd, buf, len, flags are set) and waits: its result. */
+int64_t loop_do_io(struct io_op *op);
+
+/* Before a descriptor of ours is closed: wakes its waiters with -EBADF. */
+void loop_forget_fd(struct loop *l, int fd);
+
+/* Wired by runtime.c: opens the backend for this machine. */
+extern int (*loop_backend_open)(struct backend **ret, int kind);
+
+#endif

@@ -1,0 +1,18 @@
+/* message.h - how threads tell each other things: a message is posted to a loop and handled there,
+ * on the loop's thread. It lives in the sender's or the receiver's object: posting never allocates.
+ * Messages from one thread arrive in the order in which they were posted. */
+#ifndef TRINE_CORE_MESSAGE_H
+#define TRINE_CORE_MESSAGE_H
+
+struct loop;
+
+struct message {
+    struct message *next;
+    void (*handle)(struct message *); /* may reuse or free what the message lives in */
+};
+
+/* Hands the message over and wakes the loop's thread if it sleeps. Any thread; after this call the
+ * message belongs to the receiver. A message must not be posted again before it was handled. */
+void loop_post(struct loop *to, struct message *m);
+
+#endif

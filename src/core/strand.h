@@ -1,0 +1,70 @@
+/* strand.h - a strand is what can wait: a coroutine, or a plain thread itself. Everything that
+ * suspends is built of strand_park and strand_unpark, so the same code serves both.
+ *
+ * A wait goes so: test strand_reason(); queue yourself where the waker will find you; strand_park().
+ * The waker takes you out of that queue and calls strand_unpark(status) on your loop's thread; from
+ * another thread it posts a message to your loop that does so (see waitq.h). When the scope around
+ * you is cancelled, wait_kind.abort is called on your loop's thread: take yourself out of the queue
+ * and call strand_unpark(reason), or, where the outcome must be waited for (an operation that the
+ * kernel owns), set that in motion. The first strand_unpark decides; what completed stays so. */
+#ifndef TRINE_CORE_STRAND_H
+#define TRINE_CORE_STRAND_H
+
+#include "base/list.h"
+#include "core/message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct scope;
+struct stack;
+struct strand;
+struct trine_future;
+
+struct wait_kind {
+    const char *name;                         /* "sleep", "channel receive": for dumps */
+    void (*abort)(struct strand *, int reason); /* NULL: a drain, cancellation does not end it */
+};
+
+struct strand {
+    void *sp;                  /* of a suspended coroutine: see arch/switch.h */
+    struct list run;           /* in its loop's run queue */
+    struct loop *loop;         /* home; never changes */
+    struct stack *stack;       /* NULL: a plain thread's own stack */
+    struct trine_future *task; /* what it runs; NULL for a thread of the user's */
+    struct scope *scope;       /* innermost scope that it has open */
+    int reason;                /* not 0: its task was asked to end, and why */
+    int result;                /* of the last wait */
+    const struct wait_kind *wait; /* what it waits for; NULL when it does not */
+    void *wait_arg;
+    void *asan_fake_stack; /* sanitizers' view of the stack, see base/sanitizer.h */
+    void *tsan_fiber;
+};
+
+/* The caller's strand; a plain thread gets its loop at the first call. NULL: on the loop's own
+ * stack (a callback), where nothing may wait. */
+struct strand *strand_self(void);
+
+/* Why the strand's next wait would fail: 0, -ECANCELED, -ETIMEDOUT. */
+int strand_reason(struct strand *s);
+
+/* The start of every [S] call: the caller's strand in *ret_self, and 0; or -EAGAIN on the loop's own
+ * stack; or strand_reason(). */
+int strand_enter(struct strand **ret_self);
+
+/* Suspends until strand_unpark; gives its status. `arg` is for the kind's abort. */
+int strand_park(struct strand *self, const struct wait_kind *kind, void *arg);
+
+/* Ends the wait of a parked strand; on its loop's thread only. Does nothing if it does not wait. */
+void strand_unpark(struct strand *s, int status);
+
+/* Asks a strand to end: its waits outside of scopes of its own fail with `reason` from now on, and
+ * its open scopes are cancelled (up to a shielded one). On its loop's thread only. */
+void strand_cancel(struct strand *s, int reason);
+
+/* Ends the strand's present wait if that is not a drain; called when a scope around it ends. */
+void strand_abort(struct strand *s, int reason);
+
+#endif
