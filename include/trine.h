@@ -137,14 +137,20 @@ typedef enum trine_policy {
     TRINE_FIRST      /* the first success cancels the siblings; join returns 0 */
 } trine_policy;
 
+#ifdef __cplusplus
+#define TRINE_ZERO_ {} /* C++ warns of members left out unless they have a default */
+#else
+#define TRINE_ZERO_
+#endif
+
 typedef struct trine_scope_opts {
     uint32_t size;
-    trine_policy policy;
-    const char *name; /* for messages; borrowed */
-    int64_t timeout;  /* 0: none. Bounds the tasks and the owner's own waits: -ETIMEDOUT */
-    unsigned limit;   /* at most this many tasks run at once; 0: no limit */
-    unsigned pending; /* tasks that wait for the limit (they hold no stack); 0: 1,024 */
-    bool shield;      /* outer cancellation does not reach inside; needs a timeout: for cleanup */
+    trine_policy policy TRINE_ZERO_;
+    const char *name TRINE_ZERO_; /* for messages; borrowed */
+    int64_t timeout TRINE_ZERO_;  /* 0: none. Bounds the tasks and the owner's waits: -ETIMEDOUT */
+    unsigned limit TRINE_ZERO_;   /* at most this many tasks run at once; 0: no limit */
+    unsigned pending TRINE_ZERO_; /* tasks that wait for the limit, stackless; 0: 1,024 */
+    bool shield TRINE_ZERO_;      /* outer cancellation stays outside; needs a timeout: cleanup */
 } trine_scope_opts;
 
 /* Opens a scope in `memory` and gives it back. Never fails: mistakes abort. `site` is TRINE_HERE_;
@@ -322,7 +328,7 @@ TRINE_PUBLIC_ void trine_channel_free(trine_channel **c);
 
 /* --- waiting -------------------------------------------------------------------------------- */
 
-/* The clock: nanoseconds of CLOCK_MONOTONIC; in a loop, as of its present turn. */
+/* The clock: nanoseconds of CLOCK_MONOTONIC, read at the call. Never waits. */
 TRINE_PUBLIC_ int64_t trine_now(void);
 
 /* Waits for `ns` nanoseconds, never less; <= 0 only tests for cancellation. [S] */

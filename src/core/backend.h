@@ -22,7 +22,8 @@ struct io_op {
     void *buf; /* IO_CONNECT: the address */
     size_t len;
     int flags;       /* of recv, send, accept4 */
-    int64_t result;  /* bytes, a descriptor, 0; or a negative errno */
+    int64_t result; /* bytes, a descriptor, 0; or a negative errno */
+    void *owner;    /* of who submitted it */
     void (*done)(struct io_op *);
 };
 

@@ -28,24 +28,26 @@ struct failure {
 };
 
 struct trine_future {
-    struct list in_scope; /* in scope->tasks, or ->done when it waits to be handed out */
+    struct list in_scope; /* in scope->tasks; done with a handle: in scope->done */
     struct list in_queue; /* in scope->pending; started: the executor's to use, under its lock */
-    struct scope *scope;
-    struct loop *home; /* the scope's loop: where it comes back to */
+    struct scope *scope;  /* NULL: the main coroutine's */
+    struct loop *home;    /* the scope's loop: where it comes back to */
     struct trine_executor *on;
-    const trine_task *task;              /* either this ... */
-    const trine_bytes_task *bytes_task;  /* ... or this, with in and out */
+    const trine_task *task;             /* either this ... */
+    const trine_bytes_task *bytes_task; /* ... or this, with in and out */
     void *arg;
     trine_bytes in;
     trine_buf *out;
     const char *site;
     struct strand *strand; /* a coroutine's */
-    struct list waiters;   /* of struct future_wait */
+    struct list waiters;   /* of struct future_waiter */
     enum future_state state;
     bool handle;     /* the user holds it: kept when done */
     bool handed_out; /* by trine_next_done */
+    bool listed;     /* its failure is in the scope's list of errors, which owns it */
     struct trine_error error;
-    atomic_int cancel; /* reason when it is asked to end; read by trine_cancelled in any thread */
+    struct trine_future *next_unused;
+    atomic_int cancel; /* why it is asked to end; read by trine_cancelled in any thread */
 
     /* the executor's: */
     int status; /* result; final when it comes back */
@@ -72,10 +74,20 @@ struct failure *failure_new(int signal, const char *format, ...)
 /* Runs the task's function on the calling strand: its value. */
 int future_run(struct trine_future *f);
 
-/* --- for scope.c only: the owner's side --- */
+/* --- the owner's side --- */
+
+struct future_waiter {
+    struct list node;
+    struct strand *strand;
+};
+
+/* A fresh record of a task of this loop, or NULL. */
 struct trine_future *future_new(struct loop *l);
-void future_free(struct loop *l, struct trine_future *f);
-/* It has come back: wakes its waiters and tells its scope. */
-void future_finish(struct trine_future *f);
+
+/* Recycles it, with its failure unless the scope's list owns that. */
+void future_free(struct trine_future *f);
+
+/* It has ended: its state, its error's detail; wakes who awaits it. */
+void future_settle(struct trine_future *f, int status);
 
 #endif

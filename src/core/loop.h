@@ -16,21 +16,23 @@ struct loop {
     struct strand *current; /* who runs; NULL: the loop itself, in a callback */
     struct list ready;      /* strands to run, first in, first out */
     unsigned budget;        /* switches left in this turn */
-    bool running;           /* inside trine_run: coroutines may be spawned */
-    size_t stack_size;
-    struct strand thread; /* the thread's own strand; while running: the loop's */
-    int64_t now;            /* as of this turn */
+    bool running;         /* inside trine_run: coroutines may be spawned */
+    size_t stack_stride;  /* of its coroutines' stacks, guard included */
+    struct strand thread; /* the thread's own strand; in trine_run it waits for the main coroutine */
+    const void *thread_low; /* bounds of the thread's stack, for sanitizers; learnt at a switch */
+    size_t thread_size;
+    int64_t now; /* as of this turn */
     uint64_t turn;
     struct timers timers;
     struct backend *backend; /* opened at the first I/O */
     struct watch wake_watch;
-    struct stacks *stacks;      /* cache of coroutine stacks */
-    struct trine_future *records; /* recycled records */
+    struct stacks *stacks;   /* cache of coroutine stacks; NULL until the first */
+    struct records *records; /* recycled task records */
 
     _Alignas(64) _Atomic(struct message *) inbox; /* newest first */
     atomic_uint sleeping; /* LOOP_AWAKE, or where a poster finds the sleeper */
     int wake_fd;          /* eventfd, -1 until the backend is opened; kept when recycled */
-    struct loop *next_free;
+    struct loop *next_free, *next_of_all;
 };
 
 enum { LOOP_AWAKE, LOOP_ON_FUTEX, LOOP_IN_BACKEND };
@@ -41,26 +43,24 @@ struct loop *loop_self(void);
 /* Opens the backend if need be, for I/O, watches. Errors of epoll_create1, eventfd. */
 int loop_open_backend(struct loop *l);
 
-/* One turn; `wait`: sleep when nothing is to do. */
-void loop_turn(struct loop *l, bool wait);
+/* One turn: what a parked thread does. Sleeps when nothing is ready and the thread's own strand still
+ * waits. */
+void loop_turn(struct loop *l);
 
 /* Handles the messages that have come. */
 void loop_drain_inbox(struct loop *l);
-
-/* The running coroutine goes on later: puts another one, or the loop, on the CPU. */
-void loop_switch_away(struct loop *l, struct strand *from);
 
 /* Puts a strand at the end of the run queue. */
 static inline void loop_make_ready(struct loop *l, struct strand *s) {
     list_push(&l->ready, &s->run);
 }
 
-/* Time now, from the backend or the clock; loop->now is what the rest of the core reads. */
+/* Time now, from the backend or the clock; loop->now is the present turn's. */
 int64_t loop_read_clock(struct loop *l);
 
-/* Timers and watches of a loop, on its own thread. */
-static inline void loop_timer_start(struct loop *l, struct timer *t, int64_t deadline) {
-    timer_start(&l->timers, t, deadline);
+/* Timers and watches of a loop, on its own thread. Timeouts are in ns from now (see timer.h). */
+static inline void loop_timer_start(struct loop *l, struct timer *t, int64_t timeout) {
+    timer_start(&l->timers, t, timeout);
 }
 static inline void loop_timer_stop(struct loop *l, struct timer *t) {
     timer_stop(&l->timers, t);
@@ -79,7 +79,7 @@ int64_t loop_do_io(struct io_op *op);
 /* Before a descriptor of ours is closed: wakes its waiters with -EBADF. */
 void loop_forget_fd(struct loop *l, int fd);
 
-/* Wired by runtime.c: opens the backend for this machine. */
-extern int (*loop_backend_open)(struct backend **ret, int kind);
+/* runtime.c: opens the backend for this machine. */
+int runtime_backend_open(struct backend **ret);
 
 #endif

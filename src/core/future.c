@@ -1,0 +1,180 @@
+/* future.c - task records: made, settled, awaited, dropped. A record belongs to its scope's thread;
+ * an executor borrows it and posts it back (see future.h).
+ *
+ * Rejected: reference counts on futures; a handle is the user's until dropped or until its scope
+ * closes, and nothing outlives a scope. */
+#include "core/future.h"
+
+#include "base/panic.h"
+#include "core/executor.h"
+#include "core/records.h"
+#include "core/scope.h"
+#include "core/waitlist.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct trine_future *future_new(struct loop *l) {
+    struct trine_future *f = record_take(l);
+    if (!f)
+        return NULL;
+    *f = (struct trine_future){.home = l, .status = -EINPROGRESS};
+    list_init(&f->in_scope);
+    list_init(&f->in_queue);
+    list_init(&f->waiters);
+    return f;
+}
+
+void future_free(struct trine_future *f) {
+    if (!f->listed)
+        free(f->failure);
+    record_give(f->home, f);
+}
+
+static const char *detail_of(const struct trine_future *f, int status) {
+    if (f->failure)
+        return f->failure->detail;
+    return status == -ECANCELED ? "it was cancelled" : strerrordesc_np(-status);
+}
+
+void future_settle(struct trine_future *f, int status) {
+    f->status = status;
+    f->state = FUTURE_DONE;
+    if (status < 0) {
+        const char *detail = detail_of(f, status);
+        f->error = (trine_error){.code = status,
+                                 .signal = f->failure ? f->failure->signal : 0,
+                                 .task = future_name(f),
+                                 .site = f->site,
+                                 .detail = detail ? detail : "an unknown error"};
+    }
+    waitlist_wake_all(&f->waiters);
+}
+
+static void came_back(struct message *m) {
+    struct trine_future *f = container_of(m, struct trine_future, done);
+    scope_task_done(f->scope, f, f->status);
+}
+
+void future_done_remote(struct trine_future *f, int status, struct failure *failure) {
+    f->status = status;
+    f->failure = failure;
+    f->done.handle = came_back;
+    loop_post(f->home, &f->done);
+}
+
+int future_run(struct trine_future *f) {
+    if (f->task)
+        return f->task->run(f->arg);
+    return f->bytes_task->run(f->in, f->out);
+}
+
+static struct strand *awaiter(const trine_future *f) {
+    struct loop *l = loop_self();
+    REQUIRE(f->home == l, "the future of %s, started at %s, was used by another thread than its "
+                          "scope's", future_name(f), f->site);
+    return l->current;
+}
+
+int trine_await(trine_future *f, int *ret_status) {
+    struct strand *self = awaiter(f);
+    while (f->state != FUTURE_DONE) {
+        int r = self ? strand_reason(self) : -EAGAIN;
+        if (r == 0)
+            r = waitlist_park(&f->waiters, self, "await");
+        if (r < 0 && f->state != FUTURE_DONE)
+            return r;
+    }
+    if (ret_status)
+        *ret_status = f->status;
+    return 0;
+}
+
+static int first_done(trine_future *const *futures, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (futures[i]->state == FUTURE_DONE)
+            return (int)i;
+    return -1;
+}
+
+int trine_await_any(trine_future *const *futures, size_t n) {
+    enum { MOST = 64 };
+    static const struct wait_kind kind = {.name = "await any", .abort = waitlist_abort};
+    REQUIRE(n >= 1 && n <= MOST, "trine_await_any takes 1 to %d futures, not %zu", MOST, n);
+    struct strand *self = awaiter(futures[0]);
+    int done;
+    while ((done = first_done(futures, n)) < 0) {
+        int r = self ? strand_reason(self) : -EAGAIN;
+        if (r < 0)
+            return r;
+        struct future_waiter waiters[MOST];
+        for (size_t i = 0; i < n; i++) {
+            waiters[i].strand = self;
+            list_push(&futures[i]->waiters, &waiters[i].node);
+        }
+        r = strand_park(self, &kind, NULL);
+        for (size_t i = 0; i < n; i++)
+            list_remove(&waiters[i].node);
+        if (r < 0 && first_done(futures, n) < 0)
+            return r;
+    }
+    return done;
+}
+
+static bool handles_left(struct scope *s) {
+    LIST_EACH(node, &s->tasks)
+        if (container_of(node, struct trine_future, in_scope)->handle)
+            return true;
+    return false;
+}
+
+static struct trine_future *take_done(struct scope *s) {
+    LIST_EACH(node, &s->done) {
+        struct trine_future *f = container_of(node, struct trine_future, in_scope);
+        if (f->handed_out)
+            continue;
+        f->handed_out = true;
+        list_remove(&f->in_scope); /* those handed out stand at the front */
+        list_push_front(&s->done, &f->in_scope);
+        return f;
+    }
+    return NULL;
+}
+
+int trine_next_done(trine_scope *public, trine_future **ret_future) {
+    struct scope *s = scope_of(public);
+    struct strand *self = strand_self();
+    struct trine_future *f;
+    while (!(f = take_done(s))) {
+        if (!handles_left(s))
+            return 0;
+        int r = self ? strand_reason(self) : -EAGAIN;
+        if (r == 0)
+            r = waitlist_park(&s->done_waiters, self, "next done");
+        if (r < 0)
+            return r;
+    }
+    *ret_future = f;
+    return 1;
+}
+
+int trine_status(const trine_future *f) {
+    return f->state == FUTURE_DONE ? f->status : -EINPROGRESS;
+}
+
+void trine_cancel(trine_future *f, int reason) {
+    awaiter(f);
+    REQUIRE(reason <= 0, "trine_cancel wants a negative errno or 0, not %d", reason);
+    if (f->state != FUTURE_DONE)
+        task_cancel(f, -ECANCELED);
+}
+
+void trine_future_drop(trine_future *f) {
+    awaiter(f);
+    f->handle = false;
+    if (f->state != FUTURE_DONE)
+        return;
+    list_remove(&f->in_scope);
+    future_free(f);
+}

@@ -1,0 +1,154 @@
+/* loop.c - one thread's loop. A turn: run ready strands (they switch to each other directly, until
+ * none is ready or the turn's budget is used up), handle messages, fire timers, ask the backend, and
+ * sleep there, or on a futex when no descriptor matters, until the next timer or message.
+ *
+ * Invariants: `current` is the strand whose code runs, NULL in callbacks. Only the loop's thread
+ * touches anything but inbox, sleeping and wake_fd. A message is handled only when no strand of the
+ * loop is between queueing itself and parking, since strands give up the CPU by parking alone.
+ *
+ * Rejected: a condition variable for plain threads (a lock and two system calls where one futex word
+ * does). */
+#include "core/loop.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/futex.h"
+#include "base/panic.h"
+#include "core/switch.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { SWITCHES_PER_TURN = 512 };
+
+int64_t loop_read_clock(struct loop *l) {
+    return l->backend ? l->backend->kind->now(l->backend) : clock_monotonic();
+}
+
+/* --- the inbox --- */
+
+void loop_post(struct loop *to, struct message *m) {
+    struct message *newest = atomic_load_explicit(&to->inbox, memory_order_relaxed);
+    do
+        m->next = newest;
+    while (!atomic_compare_exchange_weak(&to->inbox, &newest, m));
+    /* From here on *m may be gone; *to never is (see loop_self.c). */
+    if (atomic_load(&to->sleeping) == LOOP_AWAKE)
+        return;
+    switch (atomic_exchange(&to->sleeping, LOOP_AWAKE)) {
+    case LOOP_ON_FUTEX:
+        futex_wake(&to->sleeping, 1);
+        break;
+    case LOOP_IN_BACKEND: {
+        ssize_t written = write(to->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+        (void)written; /* EAGAIN: it is awake for many reasons already */
+        break;
+    }
+    }
+}
+
+void loop_drain_inbox(struct loop *l) {
+    if (!atomic_load_explicit(&l->inbox, memory_order_relaxed))
+        return;
+    struct message *newest = atomic_exchange(&l->inbox, NULL), *oldest = NULL;
+    while (newest) {
+        struct message *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    struct strand *current = l->current;
+    l->current = NULL;
+    while (oldest) {
+        struct message *next = oldest->next;
+        oldest->handle(oldest);
+        oldest = next;
+    }
+    l->current = current;
+}
+
+/* --- the backend --- */
+
+static void woken(struct watch *w, unsigned events) {
+    (void)events;
+    uint64_t count;
+    ssize_t got = read(w->fd, &count, sizeof(count));
+    (void)got;
+}
+
+int loop_open_backend(struct loop *l) {
+    if (l->backend)
+        return 0;
+    if (l->wake_fd < 0)
+        l->wake_fd = FAULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), -1, EMFILE, ENOMEM);
+    if (l->wake_fd < 0)
+        return -errno;
+    struct backend *b;
+    int r = runtime_backend_open(&b);
+    if (r < 0)
+        return r;
+    l->wake_watch = (struct watch){.fd = l->wake_fd, .ready = woken};
+    r = b->kind->watch(b, &l->wake_watch, WATCH_READ);
+    if (r < 0) {
+        b->kind->close(b);
+        return r;
+    }
+    l->backend = b;
+    return 0;
+}
+
+int loop_watch(struct loop *l, struct watch *w, unsigned events) {
+    if (!events && !l->backend)
+        return 0;
+    int r = loop_open_backend(l);
+    return r < 0 ? r : l->backend->kind->watch(l->backend, w, events);
+}
+
+static void ask_backend(struct loop *l, int64_t deadline) {
+    int r = l->backend->kind->submit_and_wait(l->backend, deadline);
+    REQUIRE(r >= 0, "the I/O backend %s failed: %s", l->backend->kind->name, strerrordesc_np(-r));
+}
+
+void loop_forget_fd(struct loop *l, int fd) {
+    if (l->backend)
+        l->backend->kind->forget(l->backend, fd);
+}
+
+/* --- the turn --- */
+
+static void run_ready(struct loop *l) {
+    struct strand *first = container_of(list_pop(&l->ready), struct strand, run);
+    l->budget = SWITCHES_PER_TURN;
+    strand_switch(&l->thread, first);
+    l->current = NULL;
+}
+
+/* Sleeps until `deadline` or a message. Messages posted before `sleeping` was set are seen by the
+ * look at the inbox after it; later ones find `sleeping` and wake us. */
+static void sleep_until(struct loop *l, int64_t deadline) {
+    atomic_store(&l->sleeping, l->backend ? LOOP_IN_BACKEND : LOOP_ON_FUTEX);
+    if (!atomic_load(&l->inbox)) {
+        if (l->backend)
+            ask_backend(l, deadline);
+        else
+            futex_wait(&l->sleeping, LOOP_ON_FUTEX, deadline);
+    }
+    atomic_store(&l->sleeping, LOOP_AWAKE);
+}
+
+void loop_turn(struct loop *l) {
+    l->turn++;
+    if (!list_empty(&l->ready))
+        run_ready(l);
+    loop_drain_inbox(l);
+    if (timers_fresh(&l->timers))
+        timers_settle(&l->timers, loop_read_clock(l));
+    if (list_empty(&l->ready) && l->thread.wait)
+        sleep_until(l, timers_next(&l->timers));
+    else if (l->backend)
+        ask_backend(l, 0);
+    l->now = loop_read_clock(l);
+    timers_advance(&l->timers, l->now);
+}

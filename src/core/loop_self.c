@@ -1,0 +1,98 @@
+/* loop_self.c - which loop is this thread's: made at the first need, kept in a thread-local pointer.
+ * A loop is never freed: when its thread ends, it is emptied and handed to the next new thread, its
+ * eventfd with it. A late loop_post can so do no more harm than a needless wake-up.
+ *
+ * Lock order: `pool_lock` alone. Rejected: freeing loops under a reference count (an atomic on every
+ * message). */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/panic.h"
+#include "base/sanitizer.h"
+#include "core/loop.h"
+#include "core/records.h"
+#include "core/scope.h"
+#include "core/stack.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static __thread struct loop *self __attribute__((tls_model("initial-exec")));
+
+static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct loop *unused;
+static struct loop *all; /* so that leak checkers see the loops of live threads */
+static pthread_key_t at_thread_end;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool forked; /* in a child of the user's own fork */
+
+static void recycle(void *arg) {
+    struct loop *l = arg;
+    REQUIRE(!l->thread.scope, "a thread ended inside a scope opened at %s: close it before",
+            scope_site(l->thread.scope));
+    if (l->backend)
+        l->backend->kind->close(l->backend);
+    l->backend = NULL;
+    stacks_free(l->stacks);
+    l->stacks = NULL;
+    records_free(l->records);
+    l->records = NULL;
+    self = NULL;
+    pthread_mutex_lock(&pool_lock);
+    l->next_free = unused;
+    unused = l;
+    pthread_mutex_unlock(&pool_lock);
+}
+
+static void note_fork(void) { forked = true; }
+
+static void prepare(void) {
+    int r = pthread_key_create(&at_thread_end, recycle);
+    REQUIRE(r == 0, "no thread-specific key is left (PTHREAD_KEYS_MAX)");
+    pthread_atfork(NULL, NULL, note_fork);
+}
+
+static struct loop *take_unused(void) {
+    pthread_mutex_lock(&pool_lock);
+    struct loop *l = unused;
+    if (l)
+        unused = l->next_free;
+    pthread_mutex_unlock(&pool_lock);
+    return l;
+}
+
+static struct loop *loop_new(void) {
+    struct loop *l = FAULT(aligned_alloc(64, (sizeof(*l) + 63) & ~(size_t)63), NULL, ENOMEM);
+    REQUIRE(l, "no memory for the loop of a thread (%zu bytes)", sizeof(*l));
+    *l = (struct loop){.wake_fd = -1};
+    pthread_mutex_lock(&pool_lock);
+    l->next_of_all = all;
+    all = l;
+    pthread_mutex_unlock(&pool_lock);
+    return l;
+}
+
+static void loop_adopt(struct loop *l) {
+    list_init(&l->ready);
+    l->thread = (struct strand){.loop = l};
+    list_init(&l->thread.run);
+    l->thread.tsan_fiber = sanitizer_fiber_self();
+    l->thread_low = NULL;
+    l->current = &l->thread;
+    l->now = clock_monotonic();
+    timers_init(&l->timers, l->now);
+}
+
+struct loop *loop_self(void) {
+    if (__builtin_expect(self != NULL && !forked, 1))
+        return self;
+    REQUIRE(!forked, "a child made by fork() used the library: it may only exec or _exit; "
+                     "for work in another process open a process pool");
+    pthread_once(&once, prepare);
+    struct loop *l = take_unused();
+    if (!l)
+        l = loop_new();
+    loop_adopt(l);
+    pthread_setspecific(at_thread_end, l);
+    return self = l;
+}

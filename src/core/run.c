@@ -1,0 +1,39 @@
+/* run.c - trine_run: the thread waits for the main coroutine, and its loop turns meanwhile. That is
+ * all: a loop under trine_run differs from a waiting plain thread's in that coroutines may be
+ * spawned. */
+#include "base/panic.h"
+#include "core/loop.h"
+#include "core/task.h"
+
+#include <errno.h>
+
+static const struct wait_kind running_main = {.name = "the main coroutine"};
+
+void main_done(struct trine_future *f, int status) {
+    future_settle(f, status);
+    strand_unpark(&f->home->thread, 0);
+}
+
+int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts) {
+    REQUIRE(!opts || opts->size == sizeof(*opts), "trine_run_opts.size: set it to sizeof");
+    struct loop *l = loop_self();
+    REQUIRE(!l->running && l->current == &l->thread,
+            "trine_run was called inside a loop: spawn a task instead");
+    if (opts && opts->stack_size && !l->stacks)
+        l->stack_stride = opts->stack_size;
+    struct trine_future *f = future_new(l);
+    if (!f)
+        return -ENOMEM;
+    f->task = task;
+    f->arg = arg;
+    f->site = "trine_run";
+    l->running = true;
+    int status = -ENOMEM;
+    if (coroutine_new(l, f, 0)) {
+        strand_park(&l->thread, &running_main, NULL);
+        status = f->status;
+    }
+    l->running = false;
+    future_free(f);
+    return status;
+}

@@ -1,0 +1,280 @@
+/* scope.c - scopes: an outcome is decided once, then the scope drains.
+ *
+ * Invariants: every task of a scope is in `tasks` (not done) or `done` (done, with a handle);
+ * `running` counts those handed to an executor, `waiting` those in `pending`. reason != 0 means that
+ * all tasks have been asked to end. An inner scope's reason is set as soon as an outer one's is,
+ * unless it is shielded, so testing for cancellation reads one field.
+ *
+ * Rejected: looking up the chain of scopes at each wait (nesting would cost every wait); deadlines
+ * compared at each wait (a timer a scope is cheaper, and wakes waits that are already parked). */
+#include "core/scope.h"
+
+#include "base/panic.h"
+#include "core/executor.h"
+#include "core/waitlist.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SCOPE_MAGIC 0x7363706fu
+#define OVERDUE TRINE_SEC(5)
+enum { PENDING_DEFAULT = 1024 };
+
+_Static_assert(sizeof(struct scope) <= sizeof(trine_scope), "trine_scope is too small");
+
+const char *scope_site(const struct scope *s) { return s->site; }
+
+static struct scope *checked(trine_scope *public) {
+    struct scope *s = scope_of(public);
+    REQUIRE(s && s->magic == SCOPE_MAGIC, "a scope was used that is not open: open it with "
+                                          "TRINE_SCOPE or trine_scope_open");
+    return s;
+}
+
+static struct scope *owned(trine_scope *public) {
+    struct scope *s = checked(public);
+    REQUIRE(s->owner->loop == loop_self(),
+            "the scope opened at %s was used by another thread: open one in the thread that uses it "
+            "(only trine_scope_cancel may be called from any)",
+            s->site);
+    return s;
+}
+
+/* --- open --- */
+
+static void deadline_passed(struct timer *t) {
+    struct scope *s = container_of(t, struct scope, deadline);
+    scope_end(s, RANK_DEADLINE, -ETIMEDOUT, -ETIMEDOUT);
+}
+
+static void report_overdue(struct timer *t);
+
+trine_scope *trine_scope_open(trine_scope *memory, const trine_scope_opts *opts, const char *site) {
+    static const trine_scope_opts defaults = {.size = sizeof(defaults)};
+    const trine_scope_opts *o = opts ? opts : &defaults;
+    REQUIRE(o->size == sizeof(*o), "trine_scope_opts.size at %s is %u: set it to sizeof", site,
+            o->size);
+    REQUIRE(!o->shield || o->timeout > 0,
+            "the shielded scope at %s has no timeout: give it one, or it could never be ended", site);
+    struct strand *self = strand_self();
+    REQUIRE(self, "the scope at %s was opened in a callback on the loop's own stack", site);
+    struct scope *s = scope_of(memory);
+    *s = (struct scope){.magic = SCOPE_MAGIC,
+                        .policy = (uint8_t)o->policy,
+                        .shield = o->shield,
+                        .owner = self,
+                        .outer = self->scope,
+                        .limit = o->limit,
+                        .waiting_max = o->pending ? o->pending : PENDING_DEFAULT,
+                        .name = o->name,
+                        .site = site};
+    list_init(&s->tasks);
+    list_init(&s->pending);
+    list_init(&s->done);
+    list_init(&s->room_waiters);
+    list_init(&s->done_waiters);
+    list_init(&s->idle_waiters);
+    timer_init(&s->deadline, deadline_passed);
+    timer_init(&s->overdue, report_overdue);
+    int outer = o->shield ? 0 : strand_reason(self);
+    self->scope = s;
+    if (outer)
+        scope_end(s, RANK_OUTER, outer, outer);
+    else if (o->timeout > 0)
+        loop_timer_start(self->loop, &s->deadline, o->timeout);
+    return memory;
+}
+
+/* --- the end of a scope --- */
+
+static void cancel_tasks(struct scope *s, int reason) {
+    while (!list_empty(&s->pending)) {
+        struct trine_future *f =
+            container_of(list_pop(&s->pending), struct trine_future, in_queue);
+        s->waiting--;
+        s->running++; /* for the balance of scope_task_done */
+        scope_task_done(s, f, -ECANCELED);
+    }
+    LIST_EACH(node, &s->tasks)
+        task_cancel(container_of(node, struct trine_future, in_scope), reason);
+}
+
+static void decide(struct scope *s, enum scope_rank rank, int reason, int outcome) {
+    struct loop *l = s->owner->loop;
+    if (s->reason) {
+        if (s->decided == l->turn && rank > s->rank) {
+            s->rank = (uint8_t)rank;
+            s->reason = reason;
+            s->outcome = outcome;
+        }
+        return;
+    }
+    s->reason = reason;
+    s->outcome = outcome;
+    s->rank = (uint8_t)rank;
+    s->decided = l->turn;
+    loop_timer_stop(l, &s->deadline);
+    if (s->running)
+        loop_timer_start(l, &s->overdue, OVERDUE);
+    cancel_tasks(s, reason);
+}
+
+int scope_refresh(struct strand *owner, struct scope *s) {
+    if (!s)
+        return owner->reason;
+    int outer = scope_refresh(owner, s->outer);
+    if (outer && !s->shield)
+        decide(s, RANK_OUTER, outer, outer);
+    return s->reason;
+}
+
+void scope_end(struct scope *s, enum scope_rank rank, int reason, int outcome) {
+    decide(s, rank, reason, outcome);
+    int inner = scope_refresh(s->owner, s->owner->scope);
+    if (inner)
+        strand_abort(s->owner, inner);
+}
+
+static void cancel_arrived(struct message *m) {
+    struct scope *s = container_of(m, struct scope, cancel_message);
+    s->cancel_seen = true;
+    scope_end(s, RANK_POLICY, -ECANCELED, atomic_load(&s->cancel_asked));
+}
+
+void trine_scope_cancel(trine_scope *public, int reason) {
+    struct scope *s = checked(public);
+    int outcome = reason ? reason : -ECANCELED;
+    REQUIRE(outcome < 0, "trine_scope_cancel wants a negative errno or 0, not %d", reason);
+    if (s->owner->loop == loop_self()) {
+        scope_end(s, RANK_POLICY, -ECANCELED, outcome);
+        return;
+    }
+    int none = 0;
+    if (!atomic_compare_exchange_strong(&s->cancel_asked, &none, outcome))
+        return; /* another thread was first */
+    s->cancel_message.handle = cancel_arrived;
+    loop_post(s->owner->loop, &s->cancel_message);
+}
+
+/* A thread task cannot be stopped: the scope waits, and says for whom. */
+static void report_overdue(struct timer *t) {
+    struct scope *s = container_of(t, struct scope, overdue);
+    char text[512];
+    LIST_EACH(node, &s->tasks) {
+        struct trine_future *f = container_of(node, struct trine_future, in_scope);
+        int n = snprintf(text, sizeof(text),
+                         "trine: the scope opened at %s has ended, and still waits for the task %s "
+                         "started at %s\n",
+                         s->site, future_name(f), f->site);
+        size_t length = (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+        ssize_t written = write(STDERR_FILENO, text, length);
+        (void)written;
+    }
+}
+
+/* --- tasks that end --- */
+
+static void apply_policy(struct scope *s, int status) {
+    bool ended_with_scope = s->reason && (status == -ECANCELED || status == s->reason);
+    if (status >= 0) {
+        s->succeeded = true;
+        if (s->policy == TRINE_FIRST)
+            scope_end(s, RANK_POLICY, -ECANCELED, 0);
+    } else if (!ended_with_scope) {
+        if (!s->first_error)
+            s->first_error = status;
+        if (s->policy == TRINE_FAIL_FAST)
+            scope_end(s, RANK_POLICY, -ECANCELED, status);
+    }
+}
+
+static void start_pending(struct scope *s) {
+    while (!s->reason && !list_empty(&s->pending) && s->running < s->limit) {
+        struct trine_future *f =
+            container_of(list_pop(&s->pending), struct trine_future, in_queue);
+        s->waiting--;
+        s->running++;
+        waitlist_wake_one(&s->room_waiters);
+        task_launch(f);
+    }
+}
+
+void scope_task_done(struct scope *s, struct trine_future *f, int status) {
+    s->running--;
+    future_settle(f, status);
+    list_remove(&f->in_scope);
+    if (status < 0 && !(s->reason && (status == -ECANCELED || status == s->reason)))
+        scope_note_error(s, f);
+    bool kept = f->handle;
+    if (kept)
+        list_push(&s->done, &f->in_scope);
+    else
+        future_free(f);
+    apply_policy(s, status);
+    start_pending(s);
+    bool idle = !s->running && !s->waiting;
+    if (kept || idle)
+        waitlist_wake_all(&s->done_waiters);
+    if (idle)
+        waitlist_wake_all(&s->idle_waiters);
+}
+
+/* --- join and close --- */
+
+static const struct wait_kind joining = {.name = "join"};
+
+static void drain(struct scope *s, struct strand *self) {
+    while (s->running || s->waiting)
+        waitlist_park_drain(&s->idle_waiters, self, &joining);
+}
+
+int trine_join(trine_scope *public) {
+    struct scope *s = owned(public);
+    struct strand *self = strand_self();
+    if (!self)
+        return -EAGAIN;
+    REQUIRE(!self->task || self->task->scope != s,
+            "a task of the scope opened at %s joins that scope: it would wait for itself", s->site);
+    drain(s, self);
+    if (s->reason)
+        return s->outcome;
+    if (s->policy == TRINE_FIRST && s->succeeded)
+        return 0;
+    return s->first_error;
+}
+
+/* A cancel from another thread may be on its way to us: it must not find the scope gone. */
+static void await_cancel_message(struct scope *s) {
+    while (atomic_load(&s->cancel_asked) && !s->cancel_seen) {
+        loop_drain_inbox(s->owner->loop);
+        if (!s->cancel_seen)
+            sched_yield();
+    }
+}
+
+void trine_scope_close(trine_scope **public) {
+    if (!*public)
+        return;
+    struct scope *s = owned(*public);
+    struct strand *self = s->owner;
+    REQUIRE(self->loop->current == self,
+            "the scope opened at %s was closed by another task: its opener must close it", s->site);
+    REQUIRE(self->scope == s, "the scope opened at %s was closed before the one inside it, opened at "
+                              "%s: close scopes in the reverse order of opening",
+            s->site, self->scope ? self->scope->site : "nowhere");
+    if (s->running || s->waiting)
+        scope_end(s, RANK_POLICY, -ECANCELED, -ECANCELED);
+    drain(s, self);
+    await_cancel_message(s);
+    loop_timer_stop(self->loop, &s->deadline);
+    loop_timer_stop(self->loop, &s->overdue);
+    for (struct list *node; (node = list_pop(&s->done));)
+        future_free(container_of(node, struct trine_future, in_scope));
+    scope_errors_free(s);
+    self->scope = s->outer;
+    s->magic = 0;
+    *public = NULL;
+}
