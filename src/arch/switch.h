@@ -1,6 +1,7 @@
 /* switch.h - the context switch: the one thing C cannot say. A suspended context is its stack
  * pointer; the callee-saved registers lie on its stack. The floating-point control words are not
- * switched: they are the thread's, and a task that changes them must restore them before it waits. */
+ * switched: they are the thread's, and a task that changes them must restore them before it waits.
+ */
 #ifndef TRINE_ARCH_SWITCH_H
 #define TRINE_ARCH_SWITCH_H
 

@@ -19,14 +19,16 @@ bool fault_visit(struct fault_site *site) {
     enlist(site);
     atomic_fetch_add(&site->visits, 1);
     int once = 1;
-    bool fails = atomic_load(&site->fail) == -1 ||
-                 atomic_compare_exchange_strong(&site->fail, &once, 0);
+    bool fails =
+        atomic_load(&site->fail) == -1 || atomic_compare_exchange_strong(&site->fail, &once, 0);
     if (fails)
         errno = atomic_load(&site->error);
     return fails;
 }
 
-struct fault_site *fault_sites(void) { return atomic_load(&sites); }
+struct fault_site *fault_sites(void) {
+    return atomic_load(&sites);
+}
 
 void fault_ask(struct fault_site *site, int error, int times) {
     atomic_store(&site->error, error);

@@ -1,6 +1,6 @@
-/* fault.h - fault sites: a fallible call is written FAULT(call, errno, ...), with the errnos that it
- * may give. In ordinary builds that is the call and nothing else. With -Dfault_sites=true each site
- * registers itself, and fault_ask() makes one fail, once or for ever. */
+/* fault.h - fault sites: a fallible call is written FAULT(call, errno, ...), with the errnos that
+ * it may give. In ordinary builds that is the call and nothing else. With -Dfault_sites=true each
+ * site registers itself, and fault_ask() makes one fail, once or for ever. */
 #ifndef TRINE_BASE_FAULT_H
 #define TRINE_BASE_FAULT_H
 
@@ -34,8 +34,10 @@ void fault_ask(struct fault_site *site, int error, int times);
 #define FAULT(call, result, ...)                                                                   \
     ({                                                                                             \
         static const int fault_errnos_[] = {__VA_ARGS__, 0};                                       \
-        static struct fault_site fault_site_ = {                                                   \
-            .file = __FILE__, .line = __LINE__, .call = #call, .errnos = fault_errnos_};           \
+        static struct fault_site fault_site_ = {.file = __FILE__,                                  \
+                                                .line = __LINE__,                                  \
+                                                .call = #call,                                     \
+                                                .errnos = fault_errnos_};                          \
         fault_visit(&fault_site_) ? (result) : (call);                                             \
     })
 #else

@@ -11,15 +11,19 @@ struct list {
     struct list *prev, *next;
 };
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define LIST_EACH(node, head)                                                                      \
     for (struct list *node = (head)->next, *node##_next_ = node->next; node != (head);             \
          node = node##_next_, node##_next_ = node->next)
 
-static inline void list_init(struct list *l) { l->prev = l->next = l; }
+static inline void list_init(struct list *l) {
+    l->prev = l->next = l;
+}
 
-static inline bool list_empty(const struct list *l) { return l->next == l; }
+static inline bool list_empty(const struct list *l) {
+    return l->next == l;
+}
 
 static inline void list_push(struct list *head, struct list *node) {
     node->prev = head->prev;

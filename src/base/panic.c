@@ -1,5 +1,5 @@
-/* panic.c - see panic.h. One write(2), so that messages of several threads and processes do not mix;
- * no stdio stream, since the program may have closed or locked it. */
+/* panic.c - see panic.h. One write(2), so that messages of several threads and processes do not
+ * mix; no stdio stream, since the program may have closed or locked it. */
 #include "base/panic.h"
 
 #include <stdarg.h>

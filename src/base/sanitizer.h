@@ -1,6 +1,7 @@
 /* sanitizer.h - what AddressSanitizer, ThreadSanitizer and valgrind must be told when a program
  * leaves one stack for another; nothing in ordinary builds but valgrind's no-op sequences at stack
- * creation. Without these calls, the tools see one stack jump and report nonsense, or miss errors. */
+ * creation. Without these calls, the tools see one stack jump and report nonsense, or miss errors.
+ */
 #ifndef TRINE_BASE_SANITIZER_H
 #define TRINE_BASE_SANITIZER_H
 

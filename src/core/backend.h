@@ -13,15 +13,15 @@ struct backend;
 
 enum io_code { IO_READ, IO_WRITE, IO_RECV, IO_SEND, IO_ACCEPT, IO_CONNECT };
 
-/* One operation on a descriptor that is ours (non-blocking). The memory and the buffer belong to the
- * backend from submit until done() is called. */
+/* One operation on a descriptor that is ours (non-blocking). The memory and the buffer belong to
+ * the backend from submit until done() is called. */
 struct io_op {
     struct list node;
     enum io_code code;
     int fd;
     void *buf; /* IO_CONNECT: the address */
     size_t len;
-    int flags;       /* of recv, send, accept4 */
+    int flags;      /* of recv, send, accept4 */
     int64_t result; /* bytes, a descriptor, 0; or a negative errno */
     void *owner;    /* of who submitted it */
     void (*done)(struct io_op *);
@@ -29,8 +29,8 @@ struct io_op {
 
 enum { WATCH_READ = 1, WATCH_WRITE = 2, WATCH_ERROR = 4 };
 
-/* Level-triggered readiness of any descriptor, also a foreign one: `ready` is called in each turn in
- * which it is so. WATCH_ERROR comes unasked. The callback may change or end any watch. */
+/* Level-triggered readiness of any descriptor, also a foreign one: `ready` is called in each turn
+ * in which it is so. WATCH_ERROR comes unasked. The callback may change or end any watch. */
 struct watch {
     int fd;
     unsigned events;

@@ -11,8 +11,8 @@
 
 struct executor_kind {
     const char *name;
-    /* Takes the future to run it: 0; or a negative errno, it is then not taken. Called on the scope's
-     * thread. In a strand it waits [S] while the queue is full; on the loop's own stack
+    /* Takes the future to run it: 0; or a negative errno, it is then not taken. Called on the
+     * scope's thread. In a strand it waits [S] while the queue is full; on the loop's own stack
      * (strand_self() is NULL: a scope's limit lets the next task go) it takes the future over its
      * bound, which the limit keeps small. */
     int (*submit)(struct trine_executor *, struct trine_future *);

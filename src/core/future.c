@@ -72,8 +72,10 @@ int future_run(struct trine_future *f) {
 
 static struct strand *awaiter(const trine_future *f) {
     struct loop *l = loop_self();
-    REQUIRE(f->home == l, "the future of %s, started at %s, was used by another thread than its "
-                          "scope's", future_name(f), f->site);
+    REQUIRE(f->home == l,
+            "the future of %s, started at %s, was used by another thread than its "
+            "scope's",
+            future_name(f), f->site);
     return l->current;
 }
 
@@ -124,8 +126,8 @@ int trine_await_any(trine_future *const *futures, size_t n) {
 
 static bool handles_left(struct scope *s) {
     LIST_EACH(node, &s->tasks)
-        if (container_of(node, struct trine_future, in_scope)->handle)
-            return true;
+    if (container_of(node, struct trine_future, in_scope)->handle)
+        return true;
     return false;
 }
 

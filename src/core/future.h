@@ -42,9 +42,10 @@ struct trine_future {
     struct strand *strand; /* a coroutine's */
     struct list waiters;   /* of struct future_waiter */
     enum future_state state;
-    bool handle;     /* the user holds it: kept when done */
-    bool handed_out; /* by trine_next_done */
-    bool listed;     /* its failure is in the scope's list of errors, which owns it */
+    bool handle;      /* the user holds it: kept when done */
+    bool handed_out;  /* by trine_next_done */
+    bool cancel_told; /* whoever runs it has been asked to end it */
+    bool listed;      /* its failure is in the scope's list of errors, which owns it */
     struct trine_error error;
     struct trine_future *next_unused;
     atomic_int cancel; /* why it is asked to end; read by trine_cancelled in any thread */

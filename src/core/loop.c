@@ -1,13 +1,13 @@
 /* loop.c - one thread's loop. A turn: run ready strands (they switch to each other directly, until
- * none is ready or the turn's budget is used up), handle messages, fire timers, ask the backend, and
- * sleep there, or on a futex when no descriptor matters, until the next timer or message.
+ * none is ready or the turn's budget is used up), handle messages, fire timers, ask the backend,
+ * and sleep there, or on a futex when no descriptor matters, until the next timer or message.
  *
  * Invariants: `current` is the strand whose code runs, NULL in callbacks. Only the loop's thread
  * touches anything but inbox, sleeping and wake_fd. A message is handled only when no strand of the
  * loop is between queueing itself and parking, since strands give up the CPU by parking alone.
  *
- * Rejected: a condition variable for plain threads (a lock and two system calls where one futex word
- * does). */
+ * Rejected: a condition variable for plain threads (a lock and two system calls where one futex
+ * word does). */
 #include "core/loop.h"
 
 #include "base/clock.h"

@@ -1,6 +1,7 @@
 /* loop.h - the loop of one thread: run queue, timers, inbox, I/O backend. Every thread that waits
- * has one: under trine_run it also runs coroutines; in a plain thread a blocking call turns it until
- * the call is done. A turn: run the ready coroutines, handle messages, fire timers, ask the backend.
+ * has one: under trine_run it also runs coroutines; in a plain thread a blocking call turns it
+ * until the call is done. A turn: run the ready coroutines, handle messages, fire timers, ask the
+ * backend.
  */
 #ifndef TRINE_CORE_LOOP_H
 #define TRINE_CORE_LOOP_H
@@ -16,9 +17,10 @@ struct loop {
     struct strand *current; /* who runs; NULL: the loop itself, in a callback */
     struct list ready;      /* strands to run, first in, first out */
     unsigned budget;        /* switches left in this turn */
-    bool running;         /* inside trine_run: coroutines may be spawned */
-    size_t stack_stride;  /* of its coroutines' stacks, guard included */
-    struct strand thread; /* the thread's own strand; in trine_run it waits for the main coroutine */
+    bool running;           /* inside trine_run: coroutines may be spawned */
+    size_t stack_stride;    /* of its coroutines' stacks, guard included */
+    struct strand
+        thread; /* the thread's own strand; in trine_run it waits for the main coroutine */
     const void *thread_low; /* bounds of the thread's stack, for sanitizers; learnt at a switch */
     size_t thread_size;
     int64_t now; /* as of this turn */
@@ -43,8 +45,8 @@ struct loop *loop_self(void);
 /* Opens the backend if need be, for I/O, watches. Errors of epoll_create1, eventfd. */
 int loop_open_backend(struct loop *l);
 
-/* One turn: what a parked thread does. Sleeps when nothing is ready and the thread's own strand still
- * waits. */
+/* One turn: what a parked thread does. Sleeps when nothing is ready and the thread's own strand
+ * still waits. */
 void loop_turn(struct loop *l);
 
 /* Handles the messages that have come. */

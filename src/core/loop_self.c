@@ -1,9 +1,9 @@
-/* loop_self.c - which loop is this thread's: made at the first need, kept in a thread-local pointer.
- * A loop is never freed: when its thread ends, it is emptied and handed to the next new thread, its
- * eventfd with it. A late loop_post can so do no more harm than a needless wake-up.
+/* loop_self.c - which loop is this thread's: made at the first need, kept in a thread-local
+ * pointer. A loop is never freed: when its thread ends, it is emptied and handed to the next new
+ * thread, its eventfd with it. A late loop_post can so do no more harm than a needless wake-up.
  *
- * Lock order: `pool_lock` alone. Rejected: freeing loops under a reference count (an atomic on every
- * message). */
+ * Lock order: `pool_lock` alone. Rejected: freeing loops under a reference count (an atomic on
+ * every message). */
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/panic.h"
@@ -44,7 +44,9 @@ static void recycle(void *arg) {
     pthread_mutex_unlock(&pool_lock);
 }
 
-static void note_fork(void) { forked = true; }
+static void note_fork(void) {
+    forked = true;
+}
 
 static void prepare(void) {
     int r = pthread_key_create(&at_thread_end, recycle);

@@ -1,6 +1,6 @@
-/* records.c - a free list over chunks that are never given back while the loop lives: a program that
- * starts tasks for a year keeps as many records as it once had tasks at a time.
- * Rejected: malloc per task (40 ns, and a task's completion would touch the allocator). */
+/* records.c - a free list over chunks that are never given back while the loop lives: a program
+ * that starts tasks for a year keeps as many records as it once had tasks at a time. Rejected:
+ * malloc per task (40 ns, and a task's completion would touch the allocator). */
 #include "core/records.h"
 
 #include "base/fault.h"

@@ -1,9 +1,9 @@
 /* scope.c - scopes: an outcome is decided once, then the scope drains.
  *
  * Invariants: every task of a scope is in `tasks` (not done) or `done` (done, with a handle);
- * `running` counts those handed to an executor, `waiting` those in `pending`. reason != 0 means that
- * all tasks have been asked to end. An inner scope's reason is set as soon as an outer one's is,
- * unless it is shielded, so testing for cancellation reads one field.
+ * `running` counts those handed to an executor, `waiting` those in `pending`. reason != 0 means
+ * that all tasks have been asked to end. An inner scope's reason is set as soon as an outer one's
+ * is, unless it is shielded, so testing for cancellation reads one field.
  *
  * Rejected: looking up the chain of scopes at each wait (nesting would cost every wait); deadlines
  * compared at each wait (a timer a scope is cheaper, and wakes waits that are already parked). */
@@ -25,7 +25,9 @@ enum { PENDING_DEFAULT = 1024 };
 
 _Static_assert(sizeof(struct scope) <= sizeof(trine_scope), "trine_scope is too small");
 
-const char *scope_site(const struct scope *s) { return s->site; }
+const char *scope_site(const struct scope *s) {
+    return s->site;
+}
 
 static struct scope *checked(trine_scope *public) {
     struct scope *s = scope_of(public);
@@ -36,10 +38,11 @@ static struct scope *checked(trine_scope *public) {
 
 static struct scope *owned(trine_scope *public) {
     struct scope *s = checked(public);
-    REQUIRE(s->owner->loop == loop_self(),
-            "the scope opened at %s was used by another thread: open one in the thread that uses it "
-            "(only trine_scope_cancel may be called from any)",
-            s->site);
+    REQUIRE(
+        s->owner->loop == loop_self(),
+        "the scope opened at %s was used by another thread: open one in the thread that uses it "
+        "(only trine_scope_cancel may be called from any)",
+        s->site);
     return s;
 }
 
@@ -58,7 +61,8 @@ trine_scope *trine_scope_open(trine_scope *memory, const trine_scope_opts *opts,
     REQUIRE(o->size == sizeof(*o), "trine_scope_opts.size at %s is %u: set it to sizeof", site,
             o->size);
     REQUIRE(!o->shield || o->timeout > 0,
-            "the shielded scope at %s has no timeout: give it one, or it could never be ended", site);
+            "the shielded scope at %s has no timeout: give it one, or it could never be ended",
+            site);
     struct strand *self = strand_self();
     REQUIRE(self, "the scope at %s was opened in a callback on the loop's own stack", site);
     struct scope *s = scope_of(memory);
@@ -92,14 +96,16 @@ trine_scope *trine_scope_open(trine_scope *memory, const trine_scope_opts *opts,
 
 static void cancel_tasks(struct scope *s, int reason) {
     while (!list_empty(&s->pending)) {
-        struct trine_future *f =
-            container_of(list_pop(&s->pending), struct trine_future, in_queue);
+        struct trine_future *f = container_of(list_pop(&s->pending), struct trine_future, in_queue);
         s->waiting--;
         s->running++; /* for the balance of scope_task_done */
         scope_task_done(s, f, -ECANCELED);
     }
+    /* All are marked before the first is told: its end must not let another one begin. */
     LIST_EACH(node, &s->tasks)
-        task_cancel(container_of(node, struct trine_future, in_scope), reason);
+    task_mark_cancelled(container_of(node, struct trine_future, in_scope), reason);
+    LIST_EACH(node, &s->tasks)
+    task_cancel(container_of(node, struct trine_future, in_scope), reason);
 }
 
 static void decide(struct scope *s, enum scope_rank rank, int reason, int outcome) {
@@ -193,8 +199,7 @@ static void apply_policy(struct scope *s, int status) {
 
 static void start_pending(struct scope *s) {
     while (!s->reason && !list_empty(&s->pending) && s->running < s->limit) {
-        struct trine_future *f =
-            container_of(list_pop(&s->pending), struct trine_future, in_queue);
+        struct trine_future *f = container_of(list_pop(&s->pending), struct trine_future, in_queue);
         s->waiting--;
         s->running++;
         waitlist_wake_one(&s->room_waiters);
@@ -262,8 +267,9 @@ void trine_scope_close(trine_scope **public) {
     struct strand *self = s->owner;
     REQUIRE(self->loop->current == self,
             "the scope opened at %s was closed by another task: its opener must close it", s->site);
-    REQUIRE(self->scope == s, "the scope opened at %s was closed before the one inside it, opened at "
-                              "%s: close scopes in the reverse order of opening",
+    REQUIRE(self->scope == s,
+            "the scope opened at %s was closed before the one inside it, opened at "
+            "%s: close scopes in the reverse order of opening",
             s->site, self->scope ? self->scope->site : "nowhere");
     if (s->running || s->waiting)
         scope_end(s, RANK_POLICY, -ECANCELED, -ECANCELED);

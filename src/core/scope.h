@@ -36,7 +36,9 @@ struct scope {
     const char *name, *site;
 };
 
-static inline struct scope *scope_of(trine_scope *s) { return (struct scope *)s; }
+static inline struct scope *scope_of(trine_scope *s) {
+    return (struct scope *)s;
+}
 
 /* Where it was opened. */
 const char *scope_site(const struct scope *s);
@@ -57,7 +59,9 @@ void scope_task_done(struct scope *s, struct trine_future *f, int status);
  * cannot be started, it is done with the error, which is returned. */
 int task_launch(struct trine_future *f);
 
-/* Asks one task to end with `reason`; it has not ended yet. */
+/* Asks one task to end with `reason`; it has not ended yet. Marking alone keeps one that has not
+ * begun from beginning; the first mark stays. */
+void task_mark_cancelled(struct trine_future *f, int reason);
 void task_cancel(struct trine_future *f, int reason);
 
 /* errors.c: keeps the error; the first 16 with their detail. */

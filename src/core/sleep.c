@@ -32,4 +32,6 @@ int trine_sleep(int64_t ns) {
     return strand_park(self, &sleeping, &sleeper);
 }
 
-int64_t trine_now(void) { return loop_read_clock(loop_self()); }
+int64_t trine_now(void) {
+    return loop_read_clock(loop_self());
+}

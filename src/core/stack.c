@@ -96,8 +96,7 @@ static int add_slab(struct stacks *cache) {
             free(slab);
             return -ENOMEM;
         }
-        slab->valgrind_ids[i] =
-            VALGRIND_STACK_REGISTER(base + cache->page, base + cache->stride);
+        slab->valgrind_ids[i] = VALGRIND_STACK_REGISTER(base + cache->page, base + cache->stride);
     }
     slab->next = cache->slabs;
     cache->slabs = slab;

@@ -1,5 +1,5 @@
-/* stack.h - guarded coroutine stacks, and each loop's cache of them. The strand that runs on a stack
- * lives at its top, so that a fresh coroutine touches one page. */
+/* stack.h - guarded coroutine stacks, and each loop's cache of them. The strand that runs on a
+ * stack lives at its top, so that a fresh coroutine touches one page. */
 #ifndef TRINE_CORE_STACK_H
 #define TRINE_CORE_STACK_H
 

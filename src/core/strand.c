@@ -1,8 +1,9 @@
 /* strand.c - parking and waking, for coroutines and plain threads alike; see strand.h.
  *
- * Invariant: strand->wait is set exactly while the strand is parked and nobody has decided its wait.
- * A coroutine gives the CPU to the next ready one directly; the loop itself comes in when none is
- * ready or the turn's budget is used up, so that timers and I/O are never held up for longer.
+ * Invariant: strand->wait is set exactly while the strand is parked and nobody has decided its
+ * wait. A coroutine gives the CPU to the next ready one directly; the loop itself comes in when
+ * none is ready or the turn's budget is used up, so that timers and I/O are never held up for
+ * longer.
  *
  * Rejected: going through the loop's stack at each switch (twice the cost). */
 #include "core/strand.h"
@@ -15,7 +16,9 @@
 
 #include <errno.h>
 
-struct strand *strand_self(void) { return loop_self()->current; }
+struct strand *strand_self(void) {
+    return loop_self()->current;
+}
 
 int strand_reason(struct strand *s) {
     if (s->scope)

@@ -1,12 +1,13 @@
 /* strand.h - a strand is what can wait: a coroutine, or a plain thread itself. Everything that
  * suspends is built of strand_park and strand_unpark, so the same code serves both.
  *
- * A wait goes so: test strand_reason(); queue yourself where the waker will find you; strand_park().
- * The waker takes you out of that queue and calls strand_unpark(status) on your loop's thread; from
- * another thread it posts a message to your loop that does so (see waitq.h). When the scope around
- * you is cancelled, wait_kind.abort is called on your loop's thread: take yourself out of the queue
- * and call strand_unpark(reason), or, where the outcome must be waited for (an operation that the
- * kernel owns), set that in motion. The first strand_unpark decides; what completed stays so. */
+ * A wait goes so: test strand_reason(); queue yourself where the waker will find you;
+ * strand_park(). The waker takes you out of that queue and calls strand_unpark(status) on your
+ * loop's thread; from another thread it posts a message to your loop that does so (see waitq.h).
+ * When the scope around you is cancelled, wait_kind.abort is called on your loop's thread: take
+ * yourself out of the queue and call strand_unpark(reason), or, where the outcome must be waited
+ * for (an operation that the kernel owns), set that in motion. The first strand_unpark decides;
+ * what completed stays so. */
 #ifndef TRINE_CORE_STRAND_H
 #define TRINE_CORE_STRAND_H
 
@@ -24,19 +25,19 @@ struct strand;
 struct trine_future;
 
 struct wait_kind {
-    const char *name;                         /* "sleep", "channel receive": for dumps */
+    const char *name;                           /* "sleep", "channel receive": for dumps */
     void (*abort)(struct strand *, int reason); /* NULL: a drain, cancellation does not end it */
 };
 
 struct strand {
-    void *sp;                  /* of a suspended coroutine: see arch/switch.h */
-    struct list run;           /* in its loop's run queue */
-    struct loop *loop;         /* home; never changes */
-    struct stack *stack;       /* NULL: a plain thread's own stack */
-    struct trine_future *task; /* what it runs; NULL for a thread of the user's */
-    struct scope *scope;       /* innermost scope that it has open */
-    int reason;                /* not 0: its task was asked to end, and why */
-    int result;                /* of the last wait */
+    void *sp;                     /* of a suspended coroutine: see arch/switch.h */
+    struct list run;              /* in its loop's run queue */
+    struct loop *loop;            /* home; never changes */
+    struct stack *stack;          /* NULL: a plain thread's own stack */
+    struct trine_future *task;    /* what it runs; NULL for a thread of the user's */
+    struct scope *scope;          /* innermost scope that it has open */
+    int reason;                   /* not 0: its task was asked to end, and why */
+    int result;                   /* of the last wait */
     const struct wait_kind *wait; /* what it waits for; NULL when it does not */
     void *wait_arg;
     void *asan_fake_stack; /* sanitizers' view of the stack, see base/sanitizer.h */
@@ -50,8 +51,8 @@ struct strand *strand_self(void);
 /* Why the strand's next wait would fail: 0, -ECANCELED, -ETIMEDOUT. */
 int strand_reason(struct strand *s);
 
-/* The start of every [S] call: the caller's strand in *ret_self, and 0; or -EAGAIN on the loop's own
- * stack; or strand_reason(). */
+/* The start of every [S] call: the caller's strand in *ret_self, and 0; or -EAGAIN on the loop's
+ * own stack; or strand_reason(). */
 int strand_enter(struct strand **ret_self);
 
 /* Suspends until strand_unpark; gives its status. `arg` is for the kind's abort. */

@@ -1,13 +1,13 @@
 /* task.c - how a task begins, runs as a coroutine, and is asked to end.
  *
- * Invariant: a record that was launched reaches scope_task_done exactly once, on its scope's thread,
- * with no strand current: from the coroutine's own end, or through the executor's message.
+ * Invariant: a record that was launched reaches scope_task_done exactly once, on its scope's
+ * thread, with no strand current: from the coroutine's own end, or through the executor's message.
  * Rejected: running a spawned coroutine at once (its parent could not tell when it will start). */
+#include "core/task.h"
 #include "base/panic.h"
 #include "core/executor.h"
 #include "core/scope.h"
 #include "core/switch.h"
-#include "core/task.h"
 #include "core/waitlist.h"
 
 #include <errno.h>
@@ -22,7 +22,8 @@ static void coroutine_main(void *arg) {
     strand_arrived(self);
     struct trine_future *f = self->task;
     int status = self->reason ? -ECANCELED : future_run(f);
-    REQUIRE(!self->scope, "the task %s, started at %s, returned inside a scope opened at %s: close it",
+    REQUIRE(!self->scope,
+            "the task %s, started at %s, returned inside a scope opened at %s: close it",
             future_name(f), f->site, self->scope->site);
     l->current = NULL;
     if (f->scope)
@@ -67,10 +68,16 @@ int task_launch(struct trine_future *f) {
     return r;
 }
 
+void task_mark_cancelled(struct trine_future *f, int reason) {
+    if (!atomic_load_explicit(&f->cancel, memory_order_relaxed))
+        atomic_store(&f->cancel, reason);
+}
+
 void task_cancel(struct trine_future *f, int reason) {
-    int none = 0;
-    if (!atomic_compare_exchange_strong(&f->cancel, &none, reason))
+    if (f->cancel_told)
         return;
+    f->cancel_told = true;
+    task_mark_cancelled(f, reason);
     struct scope *s = f->scope;
     if (f->state == FUTURE_PENDING) {
         list_remove(&f->in_queue);
@@ -108,8 +115,10 @@ static void check_start(struct scope *s, trine_executor *on, const char *name, c
     REQUIRE(s->owner->loop == l,
             "the task %s was started at %s in a scope of another thread: open one in this thread",
             name, site);
-    REQUIRE(on || l->running, "the coroutine %s was spawned at %s where no loop runs: call it inside "
-                              "trine_run, or submit it to a thread pool", name, site);
+    REQUIRE(on || l->running,
+            "the coroutine %s was spawned at %s where no loop runs: call it inside "
+            "trine_run, or submit it to a thread pool",
+            name, site);
 }
 
 /* What a start call names; the record is filled from it. */

@@ -1,6 +1,6 @@
-/* timer.c - a hierarchical timing wheel: 9 levels of 64 slots, a slot of level n is 64^n ticks wide.
- * A timer stands on the level of the highest digit (base 64) in which its tick differs from now, in
- * the slot of that digit; when now reaches the slot's start, its timers move down.
+/* timer.c - a hierarchical timing wheel: 9 levels of 64 slots, a slot of level n is 64^n ticks
+ * wide. A timer stands on the level of the highest digit (base 64) in which its tick differs from
+ * now, in the slot of that digit; when now reaches the slot's start, its timers move down.
  *
  * Invariants: no occupied slot lies behind now; bit i of occupied[n] is set exactly when slot i of
  * level n has timers. Timers of one tick keep their order of start: a slot is only moved down when

@@ -1,8 +1,8 @@
 /* timer.h - timers of one loop: a hierarchical wheel. Starting and stopping are O(1), allocate
- * nothing and read no clock: a timeout begins to count when the loop's turn settles it, with the one
- * clock reading of the turn. So a timer never fires early, however long its starter computes before
- * it waits, and at most one tick (16 us) late when the loop is idle. Timers of one tick fire in the
- * order of their start. */
+ * nothing and read no clock: a timeout begins to count when the loop's turn settles it, with the
+ * one clock reading of the turn. So a timer never fires early, however long its starter computes
+ * before it waits, and at most one tick (16 us) late when the loop is idle. Timers of one tick fire
+ * in the order of their start. */
 #ifndef TRINE_CORE_TIMER_H
 #define TRINE_CORE_TIMER_H
 
@@ -20,7 +20,13 @@ struct timer {
     bool running;
 };
 
-enum { TIMER_TICK_SHIFT = 14, TIMER_SLOT_SHIFT = 6, TIMER_SLOTS = 64, TIMER_LEVELS = 9, TIMER_UNSETTLED = 0xffff };
+enum {
+    TIMER_TICK_SHIFT = 14,
+    TIMER_SLOT_SHIFT = 6,
+    TIMER_SLOTS = 64,
+    TIMER_LEVELS = 9,
+    TIMER_UNSETTLED = 0xffff
+};
 
 struct timers {
     uint64_t now;      /* the tick up to which all has fired */
@@ -45,7 +51,9 @@ void timer_start(struct timers *w, struct timer *t, int64_t timeout);
 void timer_stop(struct timers *w, struct timer *t);
 
 /* True when timers wait to be settled, which wants a clock reading. */
-static inline bool timers_fresh(const struct timers *w) { return !list_empty(&w->fresh); }
+static inline bool timers_fresh(const struct timers *w) {
+    return !list_empty(&w->fresh);
+}
 
 /* The timers started since the last call count from `now`. */
 void timers_settle(struct timers *w, int64_t now);

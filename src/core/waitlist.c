@@ -13,7 +13,9 @@ void waitlist_wake_all(struct list *waiters) {
         waitlist_wake_one(waiters);
 }
 
-void waitlist_abort(struct strand *s, int reason) { strand_unpark(s, reason); }
+void waitlist_abort(struct strand *s, int reason) {
+    strand_unpark(s, reason);
+}
 
 int waitlist_park(struct list *waiters, struct strand *self, const char *what_for) {
     struct wait_kind kind = {.name = what_for, .abort = waitlist_abort};

@@ -1,8 +1,8 @@
-/* waitq.h - strands of any thread that wait for one thing, first in, first out. The thing's own lock
- * guards the queue: take it, test your condition, waitq_add, release it, waitq_park. The waker,
- * under the same lock, takes one out with waitq_pop and ends its wait by waitq_wake after (or
- * before) releasing it. Cancellation: who is still in the queue leaves it with the reason; who was
- * taken out already has completed, its wake-up is under way and wins. */
+/* waitq.h - strands of any thread that wait for one thing, first in, first out. The thing's own
+ * lock guards the queue: take it, test your condition, waitq_add, release it, waitq_park. The
+ * waker, under the same lock, takes one out with waitq_pop and ends its wait by waitq_wake after
+ * (or before) releasing it. Cancellation: who is still in the queue leaves it with the reason; who
+ * was taken out already has completed, its wake-up is under way and wins. */
 #ifndef TRINE_CORE_WAITQ_H
 #define TRINE_CORE_WAITQ_H
 

@@ -2,9 +2,9 @@
  * their own lane only. A caller whose scope ends leaves its call alone with its copy of the
  * argument; whoever of caller and call ends last frees the copy.
  *
- * Invariants: a call is in its lane's queue or with a thread; `abandoned` and `finished` are decided
- * under the lane's lock, one after the other, and the second one frees. Threads end when they have
- * been idle for 2 s. Lock order: a lane's lock alone.
+ * Invariants: a call is in its lane's queue or with a thread; `abandoned` and `finished` are
+ * decided under the lane's lock, one after the other, and the second one frees. Threads end when
+ * they have been idle for 2 s. Lock order: a lane's lock alone.
  *
  * Rejected: pthread_cancel (getaddrinfo holds locks); a signal to interrupt (libraries retry). */
 #include "base/clock.h"

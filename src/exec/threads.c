@@ -2,8 +2,8 @@
  *
  * Invariants: a future is in the queue (phase QUEUED), with a worker (RUNNING, CANCELLING), or has
  * been posted back. Only its owner's thread calls cancel, and only while it has not come back; a
- * worker that finds CANCELLING at the end waits for that message, so it never finds the record gone.
- * Lock order: the pool's lock alone; waiters are woken after it is released.
+ * worker that finds CANCELLING at the end waits for that message, so it never finds the record
+ * gone. Lock order: the pool's lock alone; waiters are woken after it is released.
  *
  * Rejected for now: a queue per worker with stealing; one queue is simpler, and its cost (under
  * 200 ns a task) vanishes beside tasks worth a thread. */
@@ -37,7 +37,9 @@ struct pool {
     pthread_t threads[];
 };
 
-static struct pool *of(struct trine_executor *e) { return (struct pool *)e; }
+static struct pool *of(struct trine_executor *e) {
+    return (struct pool *)e;
+}
 
 /* --- a worker --- */
 
@@ -50,7 +52,7 @@ static void cancel_arrived(struct message *m) {
 static void run(struct trine_future *f, struct strand *self) {
     self->task = f;
     self->reason = 0;
-    int status = future_run(f);
+    int status = atomic_load(&f->cancel) ? -ECANCELED : future_run(f);
     REQUIRE(!self->scope, "the task %s, started at %s, returned inside a scope: close it",
             future_name(f), f->site);
     self->task = NULL;

@@ -1,6 +1,7 @@
 /* epoll.c - the backend that always works. An operation is tried at once; when it would wait, its
  * descriptor is registered edge-triggered for both directions, once for its life, and the operation
- * is tried again when an edge comes. Watches are level-triggered, with exactly the events asked for.
+ * is tried again when an edge comes. Watches are level-triggered, with exactly the events asked
+ * for.
  *
  * Invariants: an operation stands in `submitted` or in its descriptor's `reading` or `writing` list
  * until done() is called, once. A descriptor has operations or a watch, never both.
@@ -37,7 +38,9 @@ struct epoll_backend {
     int event_next, event_count; /* the batch that is being handed out */
 };
 
-static struct epoll_backend *of(struct backend *b) { return (struct epoll_backend *)b; }
+static struct epoll_backend *of(struct backend *b) {
+    return (struct epoll_backend *)b;
+}
 
 /* --- descriptors --- */
 
