@@ -4,9 +4,9 @@
  * page_parse runs in a worker process and gives one flat buffer; page_decode runs in the crawl's
  * own process, which trusts no byte of it.
  *
- *   words   runs of visible text between Unicode white space (U+00A0 included) and tags. Every
- *           tag separates words. Text in script, style, template, noscript and head does not count,
- *           (what the difference to other definitions is: tests/README.md).
+ *   words   runs of visible text between Unicode white space (U+00A0 included) and markup: every
+ *           tag, comment or declaration separates words. What stands in script, style, template,
+ *           noscript and head does not count.
  *   links   href of a and area, resolved against the first <base href> or the page's URL, only
  *           http and https, without fragment, each once, in order of first appearance.
  */
@@ -23,6 +23,8 @@ enum {
     PAGE_LINKS_MAX = 1 << 16,        /* further links of a page are dropped */
     PAGE_LINKS_BYTES_MAX = 16 << 20, /* and links past this many bytes, line ends included */
     PAGE_TEXT_MAX = 64 << 20,        /* bytes; text past this is dropped, its words are counted */
+    PAGE_BODY_MAX = 256 << 20,       /* bytes of a body that page_parse takes */
+    PAGE_DEPTH_MAX = 2048,           /* elements within each other; the parse ends there */
 };
 
 struct page_parser;
@@ -44,7 +46,8 @@ void page_parser_free(struct page_parser *parser); /* NULL is fine */
 
 /*
  * Parses one body of any bytes whatever, into an encoded page in the parser's memory, valid until
- * the next call on this parser. Returns 0; -EINVAL when url is no http(s) URL; -ENOMEM.
+ * the next call on this parser. Returns 0; -EINVAL when url is no http(s) URL; -EFBIG;
+ * -ENOMEM.
  */
 int page_parse(struct page_parser *parser, const struct page_input *input, const void **ret_bytes,
                size_t *ret_len);
@@ -55,6 +58,7 @@ struct page {
     uint64_t words;
     uint32_t link_count;
     bool links_dropped; /* there were more than the bounds above allow */
+    bool cut;           /* nested deeper than PAGE_DEPTH_MAX: what follows was not read */
     const char *title;
     size_t title_len;
     const char *lang; /* length 0: not given */
@@ -87,7 +91,7 @@ bool page_is_html(const char *content_type);
 /* Copies the charset parameter of a Content-Type value into out (size bytes); false: none. */
 bool page_charset(const char *content_type, char *out, size_t size);
 
-/* The SHA-256 of any bytes in hex, for a body that is not parsed. Returns 0 or -ENOMEM. */
-int page_sha256(const void *bytes, size_t len, char ret_hex[65]);
+/* The SHA-256 of any bytes in hex, for a body that is not parsed. */
+void page_sha256(const void *bytes, size_t len, char ret_hex[65]);
 
 #endif
