@@ -75,8 +75,7 @@ typedef struct trine_http_response {
 } trine_http_response;
 
 /* Opens a session; `opts` may be NULL. Errors: -ENOMEM, -EMFILE, -EINVAL (a header without a colon
- * or with a line break), -ENOENT (ca_file cannot be read), -ENOTSUP (libcurl is older than 7.88 or
- * has no TLS). Does not suspend; any thread. */
+ * or with a line break), -ENOENT (ca_file cannot be read). Does not suspend; any thread. */
 TRINE_MUST_USE_ int trine_http_open(trine_http **ret_http, const trine_http_opts *opts);
 
 /* Closes the session with its connections and sets *http to NULL. No request may be under way in
