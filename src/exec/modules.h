@@ -1,0 +1,35 @@
+/* modules.h - names places in the program's code and data in a way that holds in another process of
+ * the same build: the build id of the module (program or shared library) and the offset in it. */
+#ifndef TRINE_EXEC_MODULES_H
+#define TRINE_EXEC_MODULES_H
+
+#include "exec/wire.h"
+
+struct place {
+    struct build_id module;
+    uint64_t offset;
+};
+
+/* Places found before; all zero at first. Owned by one thread. */
+struct place_cache {
+    unsigned long long unloads; /* of modules, when the entries were made */
+    struct {
+        const void *address;
+        struct place place;
+    } entries[64];
+};
+
+/* The place of an address: 0; -ENOEXEC: its module has no build id (link with -Wl,--build-id);
+ * -EFAULT: it is in no module. */
+int modules_locate(struct place_cache *cache, const void *address, struct place *ret_place);
+
+/* The address of `size` bytes at that place, NULL when no module of this process has it. */
+const void *modules_find(const struct place *place, size_t size);
+
+/* Does the address lie in executable memory of a module? */
+bool modules_is_code(const void *address);
+
+/* The build id of the program itself: 0 or -ENOEXEC. */
+int modules_program(struct build_id *ret_id);
+
+#endif

@@ -1,0 +1,269 @@
+/* processes.c - the process executor as other threads see it: open, submit, cancel, close. All work
+ * is done by the pool's supervisor thread; what is here hands messages to it.
+ *
+ * A future has one control message, which must not be posted again before it was handled, and the
+ * record must not go back to its owner while that message is under way. `phase` sees to both:
+ *
+ *     owner:       NONE -> SUBMITTED            submit() posts control
+ *                  SUBMITTED -> _CANCEL         cancel(); nothing is posted, the supervisor looks
+ *                  HELD -> CANCELLING           cancel() posts control
+ *     supervisor:  SUBMITTED* -> HELD           the submission has arrived
+ *                  HELD -> RETURNED             given back; a later cancel() does nothing
+ *                  CANCELLING -> RETURNED       its result waits for the cancel message to arrive
+ *                  CANCELLING -> CANCELLED      the cancel message has arrived; control is free
+ *                  CANCELLED -> RETURNED        given back
+ *
+ * Lock order: pool->lock is taken by itself.
+ * Rejected: a lock a future; a second message a future (cancel is rare). */
+#include "exec/pool.h"
+
+#include "base/fault.h"
+#include "base/panic.h"
+#include "core/waitq.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { QUEUE_DEFAULT = 4096, WORKERS_MAX = 1024 };
+#define RESULT_DEFAULT ((size_t)64 << 20)
+
+static struct pool *of(struct trine_executor *e) {
+    return container_of(e, struct pool, base);
+}
+
+/* --- giving back --- */
+
+void pool_give_back(struct pool *p, struct trine_future *f, int status, struct failure *failure) {
+    int phase = PHASE_HELD;
+    bool cancel_under_way = !atomic_compare_exchange_strong(&f->phase, &phase, PHASE_RETURNED) &&
+                            phase == PHASE_CANCELLING;
+    if (cancel_under_way) {
+        f->status = status;
+        f->failure = failure;
+        atomic_store(&f->phase, PHASE_RETURNED);
+        return; /* control_arrived gives it back */
+    }
+    atomic_fetch_sub(&p->live, 1);
+    future_done_remote(f, status, failure);
+}
+
+/* --- messages to the supervisor --- */
+
+static void cancel_arrived(struct message *m) {
+    struct trine_future *f = container_of(m, struct trine_future, control);
+    struct pool *p = of(f->on);
+    if (atomic_load(&f->phase) == PHASE_RETURNED) {
+        atomic_fetch_sub(&p->live, 1);
+        future_done_remote(f, f->status, f->failure);
+        pool_leave_if_done(p);
+        return;
+    }
+    atomic_store(&f->phase, PHASE_CANCELLED);
+    pool_task_cancelled(p, f);
+}
+
+static void submission_arrived(struct message *m) {
+    struct trine_future *f = container_of(m, struct trine_future, control);
+    struct pool *p = of(f->on);
+    if (atomic_exchange(&f->phase, PHASE_HELD) == PHASE_SUBMITTED) {
+        pool_task_arrived(p, f);
+        return;
+    }
+    pool_queue_shrunk(p);
+    pool_give_back(p, f, -ECANCELED, NULL);
+    pool_leave_if_done(p);
+}
+
+static void close_arrived(struct message *m) {
+    pool_close_arrived(container_of(m, struct pool, close));
+}
+
+/* --- submit, cancel --- */
+
+void pool_queue_shrunk(struct pool *p) {
+    pthread_mutex_lock(&p->lock);
+    p->queued--;
+    struct waiter *next = p->queued < p->queue_limit ? waitq_pop(&p->submitters) : NULL;
+    pthread_mutex_unlock(&p->lock);
+    if (next)
+        waitq_wake(next, 0);
+}
+
+void pool_queue_grown(struct pool *p) {
+    pthread_mutex_lock(&p->lock);
+    p->queued++;
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Takes a place in the queue: 0, or why there is none. A callback on the loop's own stack cannot
+ * wait and goes over the bound (see executor.h). */
+static int enter_queue(struct pool *p) {
+    struct strand *self = strand_self();
+    for (;;) {
+        int reason = self ? strand_reason(self) : 0;
+        if (reason)
+            return reason;
+        pthread_mutex_lock(&p->lock);
+        if (p->closed || p->queued < p->queue_limit || !self) {
+            bool closed = p->closed;
+            if (!closed) {
+                p->queued++;
+                atomic_fetch_add(&p->live, 1);
+            }
+            pthread_mutex_unlock(&p->lock);
+            return closed ? -ESHUTDOWN : 0;
+        }
+        struct waiter w = {0};
+        waitq_add(&p->submitters, &w, self, &p->lock);
+        pthread_mutex_unlock(&p->lock);
+        int r = waitq_park(&w, "room in a process pool");
+        if (r < 0)
+            return r;
+    }
+}
+
+static int submit(struct trine_executor *e, struct trine_future *f) {
+    struct pool *p = of(e);
+    atomic_store(&f->phase, PHASE_NONE);
+    int r = enter_queue(p);
+    if (r < 0)
+        return r;
+    f->control.handle = submission_arrived;
+    atomic_store(&f->phase, atomic_load(&f->cancel) ? PHASE_SUBMITTED_CANCEL : PHASE_SUBMITTED);
+    loop_post(p->loop, &f->control);
+    return 0;
+}
+
+static void cancel(struct trine_executor *e, struct trine_future *f) {
+    int phase = PHASE_SUBMITTED;
+    if (atomic_compare_exchange_strong(&f->phase, &phase, PHASE_SUBMITTED_CANCEL))
+        return;
+    phase = PHASE_HELD;
+    if (!atomic_compare_exchange_strong(&f->phase, &phase, PHASE_CANCELLING))
+        return;
+    f->control.handle = cancel_arrived;
+    loop_post(of(e)->loop, &f->control);
+}
+
+/* --- open, close --- */
+
+static const struct wait_kind opening = {.name = "open a process pool"};
+static const struct wait_kind closing = {.name = "close a process pool"};
+
+static void opened(struct message *m) {
+    struct pool *p = container_of(m, struct pool, opened);
+    strand_unpark(p->waiter, 0);
+}
+
+static void ended(struct message *m) {
+    struct pool *p = container_of(m, struct pool, ended);
+    strand_unpark(p->waiter, 0);
+}
+
+static void pool_free(struct pool *p) {
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+static void close_pool(struct trine_executor *e) {
+    struct pool *p = of(e);
+    p->waiter = strand_self();
+    REQUIRE(p->waiter, "a process pool was closed in a callback on the loop's own stack");
+    struct list refused;
+    list_init(&refused);
+    pthread_mutex_lock(&p->lock);
+    p->closed = true;
+    for (struct waiter *w; (w = waitq_pop(&p->submitters));)
+        list_push(&refused, &w->node);
+    pthread_mutex_unlock(&p->lock);
+    for (struct list *node; (node = list_pop(&refused));)
+        waitq_wake(container_of(node, struct waiter, node), -ESHUTDOWN);
+    loop_post(p->loop, &p->close);
+    strand_park(p->waiter, &closing, NULL);
+    pthread_join(p->thread, NULL);
+    pool_free(p);
+}
+
+static const struct executor_kind processes_kind = {.name = "processes",
+                                                    .submit = submit,
+                                                    .cancel = cancel,
+                                                    .close = close_pool};
+
+static struct pool *pool_new(const trine_processes_opts *o) {
+    struct pool *p = FAULT(calloc(1, sizeof(*p)), NULL, ENOMEM);
+    if (!p)
+        return NULL;
+    p->base.kind = &processes_kind;
+    p->workers_wanted = o->workers ? o->workers : trine_usable_cpus();
+    p->queue_limit = o->queue ? o->queue : QUEUE_DEFAULT;
+    p->max_tasks = o->max_tasks;
+    p->task_timeout = o->task_timeout;
+    p->limit_memory = o->limit_memory;
+    p->max_result = o->max_result ? o->max_result : RESULT_DEFAULT;
+    pthread_mutex_init(&p->lock, NULL);
+    list_init(&p->submitters);
+    list_init(&p->queue);
+    list_init(&p->workers);
+    list_init(&p->idle);
+    list_init(&p->unused);
+    p->opened.handle = opened;
+    p->close.handle = close_arrived;
+    p->ended.handle = ended;
+    return p;
+}
+
+/* A kernel without pidfds cannot tell a worker from a stranger that got its number. */
+static int check_kernel(void) {
+    int fd = (int)FAULT(syscall(SYS_pidfd_open, getpid(), 0), -1, ENOSYS, EMFILE);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    return 0;
+}
+
+/* Starts the supervisor with all signals blocked: handlers run on the program's own threads. */
+static int start_thread(struct pool *p) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = FAULT(pthread_create(&p->thread, NULL, pool_supervise, p), EAGAIN, EAGAIN);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -r;
+}
+
+int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *opts) {
+    static const trine_processes_opts defaults = {.size = sizeof(defaults)};
+    const trine_processes_opts *o = opts ? opts : &defaults;
+    zygote_require_init();
+    REQUIRE(o->size == sizeof(*o), "trine_processes_opts.size is %u: set it to sizeof", o->size);
+    REQUIRE(o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->max_result <= WIRE_BODY_MAX,
+            "trine_processes_opts: at most %d workers, task_timeout not negative", WORKERS_MAX);
+    struct strand *self;
+    int r = strand_enter(&self);
+    if (r >= 0)
+        r = check_kernel();
+    if (r < 0)
+        return r;
+    struct pool *p = pool_new(o);
+    if (!p)
+        return -ENOMEM;
+    p->waiter = self;
+    r = start_thread(p);
+    if (r < 0) {
+        pool_free(p);
+        return r;
+    }
+    strand_park(self, &opening, NULL);
+    if (p->open_result < 0) {
+        r = p->open_result;
+        pthread_join(p->thread, NULL);
+        pool_free(p);
+        return r;
+    }
+    *ret_pool = &p->base;
+    return 0;
+}

@@ -1,0 +1,453 @@
+/* remote.c - one worker process as the supervisor sees it: frames to and from it, its limits, its
+ * end. The worker is hostile: of what comes from it only a frame that answers its present task is
+ * taken, at most of the size expected, and flat results go to memory of ours first.
+ *
+ * Which task dies with a worker: tasks go one at a time, so it is that one, unless the worker died
+ * before it took it, as one does that was killed while idle. We keep the worker's end of its socket
+ * open as well; so what it had not read is still there when it is dead, and can be counted
+ * (SIOCINQ). A task of which a byte is left there had not begun, and is given to another worker.
+ * The kernel counts, so a worker can only lie by peeking; supervisor.c bounds the repetitions.
+ * The price is that a worker's death is told by its report alone, not by the end of its stream.
+ *
+ * Rejected: a second task in the socket ahead of time. It saves some 20 us between short tasks, but
+ * cannot be taken back from behind a long one while another worker is idle. */
+#include "exec/pool.h"
+
+#include "base/fault.h"
+#include "base/fdpass.h"
+#include "base/sanitizer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define START_TIMEOUT TRINE_SEC(30)
+#define LEAVE_TIMEOUT TRINE_SEC(2)
+#define CANCEL_GRACE TRINE_MS(100)
+#define MEMORY_CHECK_EVERY TRINE_MS(50)
+
+#ifndef VALGRIND_DISABLE_ERROR_REPORTING
+#define VALGRIND_DISABLE_ERROR_REPORTING
+#define VALGRIND_ENABLE_ERROR_REPORTING
+#endif
+
+/* --- limits --- */
+
+void worker_kill(struct worker *w, int verdict, struct failure *failure) {
+    if (w->state == WORKER_KILLED) {
+        free(failure);
+        return;
+    }
+    struct loop *l = w->pool->loop;
+    if (w->state == WORKER_IDLE)
+        list_remove(&w->idle_node);
+    w->state = WORKER_KILLED;
+    w->verdict = verdict;
+    w->failure = failure;
+    loop_watch(l, &w->frames_watch, 0);
+    loop_timer_stop(l, &w->deadline);
+    loop_timer_stop(l, &w->memory_check);
+    if (w->pidfd >= 0) /* otherwise when it comes */
+        syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+}
+
+static void receive(struct worker *w);
+
+static void deadline_passed(struct timer *t) {
+    struct worker *w = container_of(t, struct worker, deadline);
+    if (w->state == WORKER_BUSY) {
+        receive(w); /* we may be late, not the worker */
+        if (w->state != WORKER_BUSY || w->deadline.running)
+            return;
+        if (atomic_load(&w->task->cancel))
+            worker_kill(w, -ECANCELED, failure_new(0, "it was cancelled"));
+        else
+            worker_kill(w, -ETIME,
+                        failure_new(SIGKILL, "time limit of %g s",
+                                    (double)w->pool->task_timeout / 1e9));
+    } else {
+        worker_kill(w, -ETIME, failure_new(SIGKILL, "worker %d did not start", (int)w->pid));
+    }
+}
+
+void worker_cancel_task(struct worker *w) {
+    if (w->state != WORKER_BUSY)
+        return;
+    loop_timer_stop(w->pool->loop, &w->deadline);
+    loop_timer_start(w->pool->loop, &w->deadline, CANCEL_GRACE);
+}
+
+void worker_leave(struct worker *w) {
+    if (w->state == WORKER_KILLED || w->state == WORKER_LEAVING)
+        return;
+    if (w->state == WORKER_IDLE)
+        list_remove(&w->idle_node);
+    w->state = WORKER_LEAVING;
+    shutdown(w->sock, SHUT_WR);
+    loop_watch(w->pool->loop, &w->frames_watch, 0);
+    loop_timer_stop(w->pool->loop, &w->deadline);
+    loop_timer_start(w->pool->loop, &w->deadline, LEAVE_TIMEOUT);
+}
+
+/* Memory of its own that is resident, or 0 when that cannot be told. */
+static size_t resident(pid_t pid) {
+    char path[40], text[128];
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    unsigned long all, shared;
+    text[n > 0 ? n : 0] = '\0';
+    if (sscanf(text, "%*u %lu %lu", &all, &shared) != 2 || shared > all)
+        return 0;
+    return (all - shared) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void check_memory(struct timer *t) {
+    struct worker *w = container_of(t, struct worker, memory_check);
+    size_t limit = w->pool->limit_memory;
+    if (resident(w->pid) > limit)
+        worker_kill(w, -ENOMEM,
+                    failure_new(SIGKILL, "memory limit of %g MiB", (double)limit / (1 << 20)));
+    else
+        loop_timer_start(w->pool->loop, &w->memory_check, MEMORY_CHECK_EVERY);
+}
+
+/* --- to the worker --- */
+
+static struct iovec body_of(const struct trine_future *f) {
+    if (f->task)
+        return (struct iovec){f->arg, f->task->size};
+    return (struct iovec){(void *)f->in.ptr, f->in.len};
+}
+
+/* Sends what the socket takes; watches for room while something is left. */
+static void send_more(struct worker *w) {
+    uint64_t total = WIRE_HEADER + w->sent.body;
+    while (w->state == WORKER_BUSY && w->out_done < total) {
+        struct iovec parts[2] = {{w->out_header, WIRE_HEADER}, body_of(w->task)};
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+        uint64_t skip = w->out_done;
+        for (int i = 0; i < 2; i++) {
+            uint64_t part = skip < parts[i].iov_len ? skip : parts[i].iov_len;
+            parts[i].iov_base = (char *)parts[i].iov_base + part;
+            parts[i].iov_len -= part;
+            skip -= part;
+        }
+        VALGRIND_DISABLE_ERROR_REPORTING; /* a struct's padding and outputs may have no value yet */
+        ssize_t n = sendmsg(w->sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        VALGRIND_ENABLE_ERROR_REPORTING;
+        if (n >= 0)
+            w->out_done += (uint64_t)n;
+        else if (errno == EAGAIN)
+            break;
+        else if (errno != EINTR)
+            worker_kill(w, -EOWNERDEAD,
+                        failure_new(0, "worker %d could not be reached: %s", (int)w->pid,
+                                    strerrordesc_np(errno)));
+    }
+    if (w->state != WORKER_BUSY)
+        return;
+    unsigned events = WATCH_READ | (w->out_done < total ? WATCH_WRITE : 0u);
+    if (w->frames_watch.events != events)
+        loop_watch(w->pool->loop, &w->frames_watch, events);
+}
+
+void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place) {
+    struct pool *p = w->pool;
+    list_remove(&w->idle_node);
+    w->state = WORKER_BUSY;
+    w->task = f;
+    w->sent = (struct frame){.type = FRAME_TASK,
+                             .bytes = !f->task,
+                             .worker = w->number,
+                             .sequence = ++p->last_sequence,
+                             .body = body_of(f).iov_len,
+                             .offset = place->offset,
+                             .first_out = f->task ? f->task->first_out : 0,
+                             .limit = f->task ? 0 : p->max_result,
+                             .module = place->module};
+    wire_encode(&w->sent, w->out_header);
+    w->out_done = w->in_done = 0;
+    if (f->out)
+        f->out->len = 0;
+    if (p->task_timeout)
+        loop_timer_start(p->loop, &w->deadline, p->task_timeout);
+    if (p->limit_memory)
+        loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
+    send_more(w);
+}
+
+/* --- from the worker --- */
+
+static void violation(struct worker *w, const char *what) {
+    worker_kill(w, -EPROTO,
+                failure_new(SIGKILL, "worker %d was killed because it sent %s", (int)w->pid, what));
+}
+
+/* Where the body of the present reply goes, and how much room there is: known before the header for
+ * flat structs, and for bytes as far as the caller's buffer has room already. */
+static struct iovec body_room(struct worker *w) {
+    if (w->state != WORKER_BUSY)
+        return (struct iovec){NULL, 0};
+    trine_buf *b = w->task->task ? &w->scratch : w->task->out;
+    size_t room = w->task->task ? w->sent.body - w->sent.first_out : b->cap;
+    if (w->in_done >= WIRE_HEADER)
+        room = w->reply.body;
+    return (struct iovec){b->ptr, room < b->cap ? room : b->cap};
+}
+
+/* The header is complete: 0, or the worker was killed. */
+static int take_header(struct worker *w) {
+    const char *wrong = wire_decode(w->in_header, &w->reply);
+    if (!wrong && w->state == WORKER_STARTING) {
+        if (w->reply.type != FRAME_HELLO || w->reply.worker != w->number)
+            wrong = "no greeting";
+    } else if (!wrong) {
+        wrong = wire_check_reply(&w->reply, &w->sent);
+    }
+    if (!wrong && w->in_done > WIRE_HEADER + w->reply.body)
+        wrong = "more than it announced";
+    if (wrong) {
+        violation(w, wrong);
+        return -EPROTO;
+    }
+    if (w->reply.body == 0)
+        return 0;
+    trine_buf *b = w->task->task ? &w->scratch : w->task->out;
+    b->len = w->in_done - WIRE_HEADER;
+    int r = trine_buf_reserve(b, w->reply.body - b->len);
+    if (r < 0)
+        worker_kill(w, r,
+                    failure_new(0, "no memory for its result of %llu bytes",
+                                (unsigned long long)w->reply.body));
+    return r;
+}
+
+static struct failure *refusal(const struct worker *w) {
+    const struct frame *r = &w->reply;
+    unsigned long long value = r->value, limit = w->sent.limit;
+    switch (r->status) {
+    case -EMSGSIZE:
+        return failure_new(0, "its result of %llu bytes is over the limit of %llu (max_result)",
+                           value, limit);
+    case -ENOMEM:
+        return failure_new(0, "the worker has no memory for its argument of %llu bytes", value);
+    case -ENOEXEC:
+        return failure_new(0, "the worker does not know the task: its module was loaded or changed "
+                              "after the program's start");
+    default:
+        return failure_new(0, "the worker's runtime refused it");
+    }
+}
+
+/* The frame is complete. */
+static void take_frame(struct worker *w) {
+    struct pool *p = w->pool;
+    loop_timer_stop(p->loop, &w->deadline);
+    loop_timer_stop(p->loop, &w->memory_check);
+    w->in_done = 0;
+    if (w->state == WORKER_STARTING) {
+        w->state = WORKER_IDLE;
+        list_push_front(&p->idle, &w->idle_node);
+        pool_worker_ready(p, w);
+        return;
+    }
+    struct trine_future *f = w->task;
+    int status = w->reply.status;
+    struct failure *failure = NULL;
+    if (w->reply.type == FRAME_REFUSED)
+        failure = refusal(w);
+    else if (status >= 0 && f->task && w->reply.body > 0)
+        memcpy((char *)f->arg + f->task->first_out, w->scratch.ptr, w->reply.body);
+    else if (status >= 0 && !f->task)
+        f->out->len = w->reply.body;
+    w->tasks++;
+    w->state = WORKER_IDLE;
+    list_push_front(&p->idle, &w->idle_node);
+    pool_task_done(p, w, status, failure);
+}
+
+static void receive(struct worker *w) {
+    while (w->state <= WORKER_BUSY) {
+        struct iovec parts[2] = {{w->in_header, WIRE_HEADER}, body_room(w)};
+        uint64_t skip = w->in_done;
+        for (int i = 0; i < 2; i++) {
+            uint64_t part = skip < parts[i].iov_len ? skip : parts[i].iov_len;
+            parts[i].iov_base = (char *)parts[i].iov_base + part;
+            parts[i].iov_len -= part;
+            skip -= part;
+        }
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+        ssize_t n = recvmsg(w->sock, &message, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return; /* nothing more for now; the end of the worker is told by its report */
+        if (w->state == WORKER_IDLE) {
+            violation(w, "bytes without a task");
+            return;
+        }
+        bool had_header = w->in_done >= WIRE_HEADER;
+        w->in_done += (uint64_t)n;
+        if (w->in_done < WIRE_HEADER || (!had_header && take_header(w) < 0))
+            continue;
+        if (w->in_done == WIRE_HEADER + w->reply.body) {
+            take_frame(w);
+            return; /* the next readiness brings the next frame: workers take turns */
+        }
+    }
+}
+
+static void frames_ready(struct watch *watch, unsigned events) {
+    struct worker *w = container_of(watch, struct worker, frames_watch);
+    if (events & WATCH_WRITE)
+        send_more(w);
+    if (events & (WATCH_READ | WATCH_ERROR))
+        receive(w);
+}
+
+/* --- start and end --- */
+
+/* Had it taken the whole frame? */
+static bool has_begun(const struct worker *w) {
+    int unread = 0;
+    if (w->out_done < WIRE_HEADER + w->sent.body)
+        return false;
+    return ioctl(w->far_end, SIOCINQ, &unread) < 0 || unread == 0;
+}
+
+static void release(struct worker *w) {
+    struct pool *p = w->pool;
+    loop_watch(p->loop, &w->frames_watch, 0);
+    loop_watch(p->loop, &w->reports_watch, 0);
+    loop_timer_stop(p->loop, &w->deadline);
+    loop_timer_stop(p->loop, &w->memory_check);
+    close(w->sock);
+    close(w->far_end);
+    close(w->reports);
+    if (w->pidfd >= 0)
+        close(w->pidfd);
+    free(w->failure);
+    w->failure = NULL;
+    list_remove(&w->node);
+    list_push_front(&p->unused, &w->node);
+}
+
+static void gone(struct worker *w, const struct worker_report *report) {
+    if (w->state <= WORKER_BUSY)
+        receive(w); /* it may have answered before it died */
+    if (!report && w->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL,
+                0); /* the zygote's death does too */
+    if (w->state == WORKER_IDLE)
+        list_remove(&w->idle_node);
+    struct pool *p = w->pool;
+    bool begun = w->task && has_begun(w);
+    if (w->task && w->task->out)
+        w->task->out->len = 0;
+    list_remove(&w->node);
+    pool_worker_gone(p, w, report, begun);
+    release(w);
+}
+
+static void reports_ready(struct watch *watch, unsigned events) {
+    (void)events;
+    struct worker *w = container_of(watch, struct worker, reports_watch);
+    struct worker_report report;
+    int pidfd;
+    int r = fdpass_receive(w->reports, &report, sizeof(report), &pidfd, 1);
+    if (r == -EAGAIN)
+        return;
+    if (r <= 0) {
+        gone(w, NULL);
+    } else if (report.kind != REPORT_STARTED) {
+        gone(w, &report);
+    } else {
+        w->pid = report.pid;
+        w->pidfd = pidfd;
+        if (w->state == WORKER_KILLED)
+            syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+    }
+}
+
+static void close_pair(const int pair[2]) {
+    close(pair[0]);
+    close(pair[1]);
+}
+
+/* The sockets of a worker, and the request for it. */
+static int request_worker(struct worker *w) {
+    int frames[2], reports[2];
+    if (FAULT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, frames), -1, EMFILE, ENFILE) < 0)
+        return -errno;
+    if (FAULT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, reports), -1, EMFILE) < 0) {
+        int error = -errno;
+        close_pair(frames);
+        return error;
+    }
+    struct fork_request request = {.worker = w->number, .limit_memory = w->pool->limit_memory};
+    int fds[REQUEST_FDS] = {[REQUEST_FRAMES] = frames[1], [REQUEST_REPORTS] = reports[1]};
+    struct loop *l = w->pool->loop;
+    w->frames_watch = (struct watch){.fd = frames[0], .ready = frames_ready};
+    w->reports_watch = (struct watch){.fd = reports[0], .ready = reports_ready};
+    int r = loop_watch(l, &w->frames_watch, WATCH_READ);
+    if (r >= 0)
+        r = loop_watch(l, &w->reports_watch, WATCH_READ);
+    if (r >= 0)
+        r = zygote_fork(&request, fds);
+    if (r < 0) {
+        loop_watch(l, &w->frames_watch, 0);
+        loop_watch(l, &w->reports_watch, 0);
+        close_pair(frames);
+        close_pair(reports);
+        return r;
+    }
+    close(reports[1]);
+    w->sock = frames[0];
+    w->far_end = frames[1];
+    w->reports = reports[0];
+    return 0;
+}
+
+int worker_start(struct pool *p, struct worker **ret_worker) {
+    struct list *old = list_pop(&p->unused);
+    struct worker *w =
+        old ? container_of(old, struct worker, node) : FAULT(calloc(1, sizeof(*w)), NULL, ENOMEM);
+    if (!w)
+        return -ENOMEM;
+    *w = (struct worker){.pool = p,
+                         .number = ++p->last_number,
+                         .pidfd = -1,
+                         .scratch = w->scratch}; /* WORKER_STARTING */
+    list_init(&w->idle_node);
+    timer_init(&w->deadline, deadline_passed);
+    timer_init(&w->memory_check, check_memory);
+    int r = request_worker(w);
+    if (r < 0) {
+        list_push_front(&p->unused, &w->node);
+        return r;
+    }
+    list_push(&p->workers, &w->node);
+    loop_timer_start(p->loop, &w->deadline, START_TIMEOUT);
+    *ret_worker = w;
+    return 0;
+}
+
+void workers_free(struct pool *p) {
+    for (struct list *node; (node = list_pop(&p->unused));) {
+        struct worker *w = container_of(node, struct worker, node);
+        trine_buf_free(&w->scratch);
+        free(w);
+    }
+}

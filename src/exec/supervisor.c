@@ -1,0 +1,247 @@
+/* supervisor.c - the pool's own thread. It holds the queue and the workers, pairs them, replaces
+ * workers that died, and gives each task back once. It is an ordinary thread that parks until the
+ * pool is closed; all is done in callbacks of its loop, so nothing here needs a lock.
+ *
+ * Invariants: a future is in `queue`, or is the task of one worker, or was given back. There are
+ * `workers_wanted` workers that are not on their way out, unless `retry` runs or the pool leaves.
+ *
+ * Rejected: the caller's loop as the supervisor (a coroutine that computes would hold up workers
+ * and let time limits slip). */
+#include "exec/pool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* A pool whose workers do not start fails its tasks after so many attempts, and goes on trying. */
+enum { FAILED_STARTS_MAX = 5, RETRY_DOUBLINGS = 8 };
+#define RETRY_FIRST TRINE_MS(10)
+#define RETRY_LAST TRINE_SEC(2)
+
+/* So often a task goes to another worker because its worker died before it took the task. */
+enum { LOST_MAX = 3 };
+
+static void start_missing(struct pool *p);
+
+/* --- tasks --- */
+
+static struct trine_future *take_first(struct pool *p) {
+    struct list *node = list_pop(&p->queue);
+    if (!node)
+        return NULL;
+    pool_queue_shrunk(p);
+    return container_of(node, struct trine_future, in_queue);
+}
+
+static unsigned ready_workers(const struct pool *p) {
+    unsigned n = 0;
+    LIST_EACH(node, &p->workers) {
+        enum worker_state s = container_of(node, struct worker, node)->state;
+        n += s == WORKER_IDLE || s == WORKER_BUSY;
+    }
+    return n;
+}
+
+static void fail_queue_if_broken(struct pool *p) {
+    if (p->failed_starts < FAILED_STARTS_MAX || ready_workers(p) > 0)
+        return;
+    for (struct trine_future *f; (f = take_first(p));)
+        pool_give_back(p, f, -EAGAIN,
+                       failure_new(0, "no worker process could be started: %u attempts failed%s%s",
+                                   p->failed_starts, p->why_failed[0] ? ", the last: " : "",
+                                   p->why_failed));
+    pool_leave_if_done(p);
+}
+
+static struct failure *explain_no_place(int error, const struct trine_future *f) {
+    if (error == -ENOEXEC)
+        return failure_new(0, "the module of %s has no build id: link it with -Wl,--build-id",
+                           future_name(f));
+    return failure_new(0, "the task's descriptor is in no module: define it with TRINE_TASK");
+}
+
+/* Pairs idle workers with tasks, the last that became idle first: its caches are warm. */
+static void dispatch(struct pool *p) {
+    while (!list_empty(&p->idle)) {
+        struct trine_future *f = take_first(p);
+        if (!f)
+            break;
+        const void *descriptor = f->task ? (const void *)f->task : f->bytes_task;
+        struct place place;
+        int r = modules_locate(&p->places, descriptor, &place);
+        if (r < 0) {
+            pool_give_back(p, f, -ENOEXEC, explain_no_place(r, f));
+            continue;
+        }
+        worker_give_task(container_of(p->idle.next, struct worker, idle_node), f, &place);
+    }
+    pool_leave_if_done(p);
+}
+
+void pool_task_arrived(struct pool *p, struct trine_future *f) {
+    f->executor_data = NULL; /* how often it was lost before it began */
+    list_push(&p->queue, &f->in_queue);
+    dispatch(p);
+    fail_queue_if_broken(p);
+}
+
+void pool_task_cancelled(struct pool *p, struct trine_future *f) {
+    LIST_EACH(node, &p->workers) {
+        struct worker *w = container_of(node, struct worker, node);
+        if (w->task == f) {
+            worker_cancel_task(w);
+            return;
+        }
+    }
+    list_remove(&f->in_queue);
+    pool_queue_shrunk(p);
+    pool_give_back(p, f, -ECANCELED, NULL);
+    pool_leave_if_done(p);
+}
+
+void pool_task_done(struct pool *p, struct worker *w, int status, struct failure *failure) {
+    struct trine_future *f = w->task;
+    w->task = NULL;
+    if (p->max_tasks && w->tasks >= p->max_tasks) {
+        worker_leave(w);
+        start_missing(p);
+    }
+    pool_give_back(p, f, status, failure);
+    dispatch(p);
+}
+
+/* --- workers --- */
+
+static void start_failed(struct pool *p, const char *why) {
+    snprintf(p->why_failed, sizeof(p->why_failed), "%s", why);
+    unsigned doublings = p->failed_starts < RETRY_DOUBLINGS ? p->failed_starts : RETRY_DOUBLINGS;
+    int64_t pause = RETRY_FIRST << doublings;
+    p->failed_starts++;
+    if (!p->retry.running)
+        loop_timer_start(p->loop, &p->retry, pause < RETRY_LAST ? pause : RETRY_LAST);
+    fail_queue_if_broken(p);
+}
+
+static void start_missing(struct pool *p) {
+    unsigned n = 0;
+    LIST_EACH(node, &p->workers)
+    n += container_of(node, struct worker, node)->state <= WORKER_BUSY;
+    for (; n < p->workers_wanted && !p->leaving && !p->retry.running; n++) {
+        struct worker *w;
+        int r = worker_start(p, &w);
+        if (r < 0)
+            start_failed(p, strerrordesc_np(-r));
+    }
+}
+
+static void retry(struct timer *t) {
+    struct pool *p = container_of(t, struct pool, retry);
+    start_missing(p);
+    dispatch(p);
+}
+
+void pool_worker_ready(struct pool *p, struct worker *w) {
+    w->greeted = true;
+    p->failed_starts = 0;
+    dispatch(p);
+}
+
+/* What became of a worker, as the end of a sentence. */
+static void describe_end(char *text, size_t size, const struct worker *w,
+                         const struct worker_report *report) {
+    int pid = (int)w->pid;
+    if (!report)
+        snprintf(text, size, "worker %d was lost: the zygote, its parent process, died", pid);
+    else if (report->kind == REPORT_FAILED)
+        snprintf(text, size, "fork: %s", strerrordesc_np(-report->status));
+    else if (!WIFSIGNALED(report->status))
+        snprintf(text, size, "worker %d exited with code %d", pid, WEXITSTATUS(report->status));
+    else if (sigabbrev_np(WTERMSIG(report->status)))
+        snprintf(text, size, "worker %d was killed by SIG%s (%s, at most %lld KiB resident)", pid,
+                 sigabbrev_np(WTERMSIG(report->status)), sigdescr_np(WTERMSIG(report->status)),
+                 (long long)report->most_memory / 1024);
+    else
+        snprintf(text, size, "worker %d was killed by signal %d", pid, WTERMSIG(report->status));
+}
+
+/* The task of a worker that is gone: given back, or to be run elsewhere. */
+static void settle_task(struct pool *p, struct worker *w, const struct worker_report *report,
+                        bool begun, const char *text) {
+    struct trine_future *f = w->task;
+    w->task = NULL;
+    if (w->verdict) {
+        pool_give_back(p, f, w->verdict, w->failure);
+        w->failure = NULL;
+        return;
+    }
+    uintptr_t lost = (uintptr_t)f->executor_data + 1;
+    if (!begun && atomic_load(&f->cancel)) {
+        pool_give_back(p, f, -ECANCELED, NULL);
+    } else if (!begun && lost < LOST_MAX) {
+        f->executor_data = (void *)lost;
+        pool_queue_grown(p);
+        list_push_front(&p->queue, &f->in_queue);
+    } else {
+        int signal = report && WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0;
+        pool_give_back(p, f, -EOWNERDEAD, failure_new(signal, "%s", text));
+    }
+}
+
+void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,
+                      bool begun) {
+    char text[160];
+    describe_end(text, sizeof(text), w, report);
+    if (w->task)
+        settle_task(p, w, report, begun, text);
+    if (!w->greeted && w->state != WORKER_LEAVING && !p->leaving)
+        start_failed(p, text);
+    start_missing(p);
+    dispatch(p);
+}
+
+/* --- the end --- */
+
+void pool_leave_if_done(struct pool *p) {
+    if (!p->closing || atomic_load(&p->live) > 0)
+        return;
+    if (!p->leaving) {
+        p->leaving = true;
+        loop_timer_stop(p->loop, &p->retry);
+        LIST_EACH(node, &p->workers)
+        worker_leave(container_of(node, struct worker, node));
+    }
+    if (list_empty(&p->workers))
+        strand_unpark(p->strand, 0);
+}
+
+void pool_close_arrived(struct pool *p) {
+    p->closing = true;
+    pool_leave_if_done(p);
+}
+
+/* --- the thread --- */
+
+void *pool_supervise(void *pool) {
+    static const struct wait_kind supervising = {.name = "supervise processes"};
+    struct pool *p = pool;
+    p->loop = loop_self();
+    p->strand = strand_self();
+    timer_init(&p->retry, retry);
+    int r = loop_open_backend(p->loop);
+    if (r >= 0)
+        r = zygote_ref();
+    p->open_result = r;
+    if (r >= 0)
+        start_missing(p);
+    loop_post(p->waiter->loop, &p->opened);
+    if (r < 0)
+        return NULL;
+    strand_park(p->strand, &supervising, NULL);
+    zygote_unref();
+    workers_free(p);
+    loop_post(p->waiter->loop, &p->ended);
+    return NULL;
+}

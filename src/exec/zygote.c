@@ -1,0 +1,180 @@
+/* zygote.c - the program's side of the zygote: starting it, requests, its death; and trine_init.
+ *
+ * Requests of several pools go over one socket that keeps message boundaries, so one sendmsg is one
+ * request; answers go over a socket per worker, so nothing must be sorted out here. The socket is
+ * also the lifeline: when our end closes, for whatever reason, the zygote ends.
+ *
+ * Lock order: `lock` is taken by itself; it is held while a zygote starts, so that pools opened at
+ * the same time wait for one instead of starting two.
+ *
+ * Rejected: one zygote a pool (a start of 2 to 23 ms each); PR_SET_PDEATHSIG for the zygote (it
+ * strikes when the thread that started it ends); a thread that reaps it (its pidfd does). */
+#include "exec/zygote.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/fdpass.h"
+#include "base/panic.h"
+#include "base/spawn.h"
+#include "exec/modules.h"
+
+#include <trine.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { READY_TIMEOUT_MS = 30000, END_TIMEOUT_MS = 10000 };
+
+static struct {
+    pthread_mutex_t lock;
+    unsigned users;
+    int sock; /* -1: none runs */
+    pid_t pid;
+    int pidfd; /* -1: it could not be had */
+} zygote = {.lock = PTHREAD_MUTEX_INITIALIZER, .sock = -1, .pidfd = -1};
+
+static atomic_bool initialized;
+static char *program_name; /* argv[0] */
+
+void trine_init(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], ZYGOTE_MARK) == 0)
+        zygote_main((pid_t)atol(argv[2]));
+    program_name = argc > 0 ? argv[0] : NULL;
+    atomic_store(&initialized, true);
+}
+
+void zygote_require_init(void) {
+    REQUIRE(atomic_load(&initialized), "a process pool was opened in a program that did not call "
+                                       "trine_init: make trine_init(argc, argv) the first line of "
+                                       "main");
+}
+
+/* Polls one descriptor, for at most `ms`. */
+static bool await_readable(int fd, int ms) {
+    int64_t deadline = clock_monotonic() + (int64_t)ms * 1000000;
+    struct pollfd event = {.fd = fd, .events = POLLIN};
+    int n;
+    do {
+        int64_t left = (deadline - clock_monotonic()) / 1000000;
+        n = poll(&event, 1, left > 0 ? (int)left : 0);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
+static void send_kill(void) {
+    if (zygote.pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, zygote.pidfd, SIGKILL, NULL, 0);
+    else
+        kill(zygote.pid, SIGKILL);
+}
+
+/* Under the lock. `kill_it`: it has to end now, otherwise it ends because its lifeline closes. */
+static void stop(bool kill_it) {
+    close(zygote.sock);
+    zygote.sock = -1;
+    if (kill_it || (zygote.pidfd >= 0 && !await_readable(zygote.pidfd, END_TIMEOUT_MS)))
+        send_kill();
+    while (waitpid(zygote.pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (zygote.pidfd >= 0)
+        close(zygote.pidfd);
+    zygote.pidfd = -1;
+}
+
+/* The program's file: by its path, so that the zygote has its name; when the file was deleted or
+ * replaced, or cannot be reached by that path, the link in /proc still leads to the one that runs
+ * (but not under valgrind, where it leads to valgrind). */
+static const char *program_path(char *space, size_t size) {
+    static const char link[] = "/proc/self/exe", deleted[] = " (deleted)";
+    ssize_t n = readlink(link, space, size - 1);
+    if (n <= 0 || n >= (ssize_t)size - 1)
+        return link;
+    space[n] = '\0';
+    size_t tail = sizeof(deleted) - 1;
+    if ((size_t)n > tail && strcmp(space + n - tail, deleted) == 0)
+        return link;
+    return access(space, X_OK) == 0 ? space : link;
+}
+
+static int spawn_zygote(int far_end) {
+    char path[4096], parent[24];
+    snprintf(parent, sizeof(parent), "%ld", (long)getpid());
+    const char *file = program_path(path, sizeof(path));
+    char *argv[] = {program_name ? program_name : path, (char *)ZYGOTE_MARK, parent, NULL};
+    int fds[] = {SPAWN_NULL, STDOUT_FILENO, STDERR_FILENO, far_end};
+    return spawn_process(file, argv, fds, sizeof(fds) / sizeof(fds[0]), &zygote.pid);
+}
+
+/* Waits for the greeting: 0, or what is wrong. */
+static int check_greeting(void) {
+    struct build_id own;
+    struct zygote_greeting greeting;
+    if (modules_program(&own) < 0)
+        return -ENOEXEC;
+    if (!await_readable(zygote.sock, READY_TIMEOUT_MS) ||
+        fdpass_receive(zygote.sock, &greeting, sizeof(greeting), NULL, 0) <= 0)
+        return -EPROTO;
+    if (greeting.magic != ZYGOTE_MAGIC)
+        return -EPROTO;
+    return memcmp(&greeting.program, &own, sizeof(own)) == 0 ? 0 : -ENOEXEC;
+}
+
+/* Under the lock. */
+static int start(void) {
+    int ends[2];
+    if (FAULT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), -1, EMFILE, ENFILE) < 0)
+        return -errno;
+    int r = spawn_zygote(ends[1]);
+    close(ends[1]);
+    if (r < 0) {
+        close(ends[0]);
+        return r;
+    }
+    zygote.sock = ends[0];
+    zygote.pidfd = (int)syscall(SYS_pidfd_open, zygote.pid, 0);
+    r = check_greeting();
+    if (r < 0)
+        stop(true);
+    return r;
+}
+
+int zygote_ref(void) {
+    pthread_mutex_lock(&zygote.lock);
+    int r = zygote.sock >= 0 ? 0 : start();
+    if (r >= 0)
+        zygote.users++;
+    pthread_mutex_unlock(&zygote.lock);
+    return r;
+}
+
+void zygote_unref(void) {
+    pthread_mutex_lock(&zygote.lock);
+    if (--zygote.users == 0 && zygote.sock >= 0)
+        stop(false);
+    pthread_mutex_unlock(&zygote.lock);
+}
+
+int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS]) {
+    pthread_mutex_lock(&zygote.lock);
+    int r = zygote.sock >= 0 ? 0 : start();
+    if (r >= 0)
+        r = fdpass_send(zygote.sock, request, sizeof(*request), fds, REQUEST_FDS);
+    if (r == -EPIPE || r == -ECONNRESET) {
+        stop(true);
+        r = start();
+        if (r >= 0)
+            r = fdpass_send(zygote.sock, request, sizeof(*request), fds, REQUEST_FDS);
+    }
+    pthread_mutex_unlock(&zygote.lock);
+    return r;
+}

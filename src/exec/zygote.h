@@ -1,0 +1,66 @@
+/* zygote.h - the process that forks the workers. The program has threads and must not fork, so it
+ * starts its own file once more; that process, the zygote, stays single-threaded in trine_init and
+ * forks workers when asked to. All process pools of a program share one. */
+#ifndef TRINE_EXEC_ZYGOTE_H
+#define TRINE_EXEC_ZYGOTE_H
+
+#include "exec/wire.h"
+
+#include <sys/types.h>
+
+/* Asks for one worker; it comes with two descriptors: the worker's end of its socket, and the
+ * socket for reports on this worker, of which the zygote keeps the end. */
+struct fork_request {
+    uint32_t worker; /* its number */
+    uint64_t limit_memory;
+};
+enum { REQUEST_FRAMES, REQUEST_REPORTS, REQUEST_FDS };
+
+enum report_kind {
+    REPORT_STARTED = 1, /* comes with the pidfd */
+    REPORT_FAILED,      /* status: the negative errno of fork; the last report */
+    REPORT_ENDED        /* status: as from waitpid; the last report */
+};
+
+/* About one worker, over its own report socket. The end of the stream without a last report: the
+ * zygote is gone, and the worker with it. */
+struct worker_report {
+    enum report_kind kind;
+    pid_t pid;
+    int status;
+    int64_t most_memory; /* bytes resident at the worst moment */
+};
+
+/* What the zygote says when it is ready. */
+struct zygote_greeting {
+    uint32_t magic;
+    struct build_id program;
+};
+#define ZYGOTE_MAGIC UINT32_C(0x7a796701)
+#define ZYGOTE_MARK "--trine-zygote"
+enum { ZYGOTE_SOCKET = 3, WORKER_SOCKET = 3 };
+
+/* --- in the program; any thread --- */
+
+/* Each pool holds one reference; the first starts the zygote, and waits until it is ready: 0, or
+ * -ENOEXEC (no build id, or the program's file is now another build), -EAGAIN, -ENOMEM ... of
+ * starting it, -EPROTO (it ended or hung before it was ready). */
+int zygote_ref(void);
+
+/* The last one ends it and waits until it is gone. */
+void zygote_unref(void);
+
+/* Passes a request on; starts the zygote again when it died. 0, or a negative errno as above; the
+ * descriptors stay the caller's. Answers come as reports. */
+int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS]);
+
+/* Was trine_init called? Aborts with what to do if not. */
+void zygote_require_init(void);
+
+/* --- in the zygote --- */
+
+/* Serves until the program is gone or closes its socket, then kills all that is under it. `program`
+ * is the process id of the program, that started us. */
+_Noreturn void zygote_main(pid_t program);
+
+#endif
