@@ -1,0 +1,56 @@
+#!/bin/bash
+# make sanitize: the unit and command tests under ASan+UBSan and under TSan, each in a build of its
+# own, and the unit tests of the plain build under valgrind: sanitize.sh BUILD. What they print is
+# kept in BUILD/sanitize/*.log. The last line is `N passed, N failed`.
+# Nothing of our own code is suppressed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+build=${1:-build}
+logs=$build/sanitize
+meson=$(type -P /usr/bin/meson meson | head -1)
+mkdir -p "$logs"
+
+# What a sanitizer finds ends the process with a code that no test expects.
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0:exitcode=97
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=97
+export TSAN_OPTIONS=second_deadlock_stack=1:exitcode=97
+
+# TSan of gcc 12 cannot place its shadow where the kernel randomises 32 bits.
+plain_layout=()
+setarch -R true 2>/dev/null && plain_layout=(setarch -R)
+
+passed=0 failed=0
+add() { # name, log: the counts are in its last line
+    local last
+    last=$(tail -n 1 "$2")
+    if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+        echo "$1: $last ($2)"
+    else
+        failed=$((failed + 1))
+        echo "$1: FAIL, it broke: $last ($2)"
+    fi
+    grep -E '^(FAIL|skip) ' "$2"
+}
+
+build_and_test() { # name, sanitizers, command in front of the tests
+    local name=$1 sanitizers=$2 folder=build-$1 log=$logs/$1.log
+    shift 2
+    (
+        if [ ! -e "$folder/build.ninja" ]; then
+            "$meson" setup "$folder" -Db_sanitize="$sanitizers" || exit 1
+        fi
+        ninja -C "$folder" || exit 1
+        "$@" scripts/test.sh "$folder" --suite unit --suite cli
+    ) >"$log" 2>&1 </dev/null
+    add "$name" "$log"
+}
+
+build_and_test asan address,undefined env
+build_and_test tsan thread env "${plain_layout[@]}"
+scripts/test.sh "$build" --setup valgrind --suite unit >"$logs/valgrind.log" 2>&1
+add valgrind "$logs/valgrind.log"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
