@@ -176,8 +176,6 @@ static int error_of(struct transfer *t) {
         return 0;
     case CURLE_URL_MALFORMAT:
         return -EINVAL;
-    case CURLE_UNSUPPORTED_PROTOCOL:
-        return -EPROTONOSUPPORT;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
         return -ENXIO;

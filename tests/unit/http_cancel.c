@@ -1,0 +1,310 @@
+/* http_cancel.c - a request ends when it is asked to, wherever it is: in the look-up, while it
+ * connects, before the headers, in the body; and its own timeout is told from the scope's. */
+#include "http_server.h"
+
+#include "net/dns.h"
+
+#include <fcntl.h>
+#include <trine/http.h>
+
+static trine_http *http;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
+static bool released;
+static int blocked;
+
+static int fake_lookup(const char *host, struct dns_addresses *ret) {
+    pthread_mutex_lock(&lock);
+    while (strcmp(host, "blocked.test") == 0 && !released) {
+        blocked++;
+        pthread_cond_broadcast(&change);
+        pthread_cond_wait(&change, &lock);
+    }
+    pthread_mutex_unlock(&lock);
+    *ret = (struct dns_addresses){.count = 1, .at = {{.family = AF_INET, .bytes = {127, 0, 0, 1}}}};
+    if (strcmp(host, "two.test") == 0) { /* nobody listens on the first */
+        ret->at[1] = ret->at[0];
+        ret->at[0].bytes[3] = 2;
+        ret->count = 2;
+    }
+    return strcmp(host, "none.test") == 0 ? -ENXIO : 0;
+}
+
+static void await_lookup(void) {
+    pthread_mutex_lock(&lock);
+    while (!blocked)
+        pthread_cond_wait(&change, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+static void release(void) {
+    pthread_mutex_lock(&lock);
+    released = true;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+}
+
+struct fetch {
+    const char *url;
+    int result;
+    int64_t timeout;
+    trine_http_response page;
+};
+
+static int fetch(struct fetch *f) {
+    const trine_http_request request = {.size = sizeof(request),
+                                        .url = f->url,
+                                        .timeout = f->timeout};
+    f->result = trine_http_send(http, &request, &f->page);
+    return 0;
+}
+TRINE_TASK(fetch, struct fetch);
+
+static void start(void) {
+    dns_lookup = fake_lookup;
+    server_start();
+    CHECK_OK(trine_http_open(&http, NULL));
+}
+
+static void stop(struct fetch *f) {
+    trine_http_response_free(&f->page);
+    trine_http_close(&http);
+    server_stop();
+}
+
+/* --- cancelled from outside, at each of the places --- */
+
+struct place {
+    const char *host, *path;
+    void (*await)(void); /* until the request is there */
+};
+
+static void await_hang(void) {
+    server_await(&server.hanging, 1);
+}
+
+/* A full queue of connections that nobody accepts: a further one gets no answer. */
+static int mute_port;
+
+static void open_mute_port(void) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_EQ(bind(fd, (struct sockaddr *)&a, size), 0);
+    CHECK_EQ(listen(fd, 0), 0);
+    CHECK_EQ(getsockname(fd, (struct sockaddr *)&a, &size), 0);
+    mute_port = ntohs(a.sin_port);
+    for (int pending = 0; !pending;) {
+        int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        CHECK(connect(client, (struct sockaddr *)&a, size) == 0 || errno == EINPROGRESS);
+        struct pollfd p = {.fd = client, .events = POLLOUT};
+        pending = poll(&p, 1, 200) == 0;
+    }
+}
+
+static int cancel_there(struct place *p) {
+    struct fetch f = {.url = strcmp(p->path, "mute") == 0 ? NULL : server_url(p->host, p->path),
+                      .result = 1};
+    char url[64];
+    if (!f.url) {
+        snprintf(url, sizeof(url), "http://127.0.0.1:%d/", mute_port);
+        f.url = url;
+    }
+    {
+        TRINE_SCOPE(s);
+        CHECK_OK(trine_spawn(s, fetch, &f));
+        for (int i = 0; i < 3; i++)
+            CHECK_OK(trine_sleep(0) ?: trine_yield());
+        if (p->await) {
+            /* the server is another thread: let the loop work until the request is there */
+            while (p->await == await_hang && !server_read(&server.hanging))
+                CHECK_OK(trine_sleep(TRINE_US(100)));
+            p->await();
+        }
+        CHECK_EQ(f.result, 1);
+        int64_t before = trine_now();
+        trine_scope_cancel(s, 0);
+        CHECK_EQ(trine_join(s), -ECANCELED);
+        CHECK(trine_now() - before < TRINE_MS(10));
+    }
+    CHECK_EQ(f.result, -ECANCELED);
+    CHECK(f.page.error[0]);
+    if (p->await == await_hang)
+        server_await(&server.gone, 1); /* the connection was closed at once */
+    f.url = server_url("127.0.0.1", "/hello");
+    TRINE_SCOPE(again);
+    CHECK_OK(trine_spawn(again, fetch, &f));
+    CHECK_OK(trine_join(again));
+    CHECK_EQ(f.result, 0);
+    CHECK_EQ(f.page.status, 200);
+    trine_http_response_free(&f.page);
+    return 0;
+}
+TRINE_TASK(cancel_there, struct place);
+
+static void cancel_at(struct place p) {
+    struct fetch none = {0};
+    start();
+    CHECK_OK(trine_run(cancel_there, &p));
+    release();
+    stop(&none);
+}
+
+TEST(cancelled_in_the_lookup) {
+    cancel_at((struct place){"blocked.test", "/hello", await_lookup});
+}
+
+TEST(cancelled_while_it_connects) {
+    open_mute_port();
+    cancel_at((struct place){"127.0.0.1", "mute", NULL});
+}
+
+TEST(cancelled_before_the_headers) {
+    cancel_at((struct place){"127.0.0.1", "/hang-headers", await_hang});
+}
+
+TEST(cancelled_in_the_body) {
+    cancel_at((struct place){"127.0.0.1", "/hang-body", await_hang});
+}
+
+/* --- timeouts --- */
+
+TEST(the_requests_own_timeout_is_ETIME) {
+    static const char *const paths[] = {"/hang-headers", "/hang-body"};
+    start();
+    struct fetch f = {.timeout = TRINE_MS(30)};
+    for (int i = 0; i < 2; i++) {
+        f.url = server_url("127.0.0.1", paths[i]);
+        int64_t before = trine_now();
+        fetch(&f);
+        CHECK_EQ(f.result, -ETIME);
+        CHECK(trine_now() - before >= TRINE_MS(30));
+        CHECK(strstr(f.page.error, "30 ms"));
+    }
+    f.url = server_url("blocked.test", "/hello");
+    fetch(&f);
+    CHECK_EQ(f.result, -ETIME);
+    release();
+    stop(&f);
+}
+
+TEST(the_scopes_deadline_is_ETIMEDOUT) {
+    start();
+    struct fetch f = {.url = server_url("127.0.0.1", "/hang-body")};
+    {
+        TRINE_SCOPE(s, .timeout = TRINE_MS(20));
+        fetch(&f);
+        CHECK_EQ(f.result, -ETIMEDOUT);
+        fetch(&f); /* in a scope that has ended nothing begins */
+        CHECK_EQ(f.result, -ETIMEDOUT);
+        CHECK_EQ(server_read(&server.requests), 1);
+    }
+    stop(&f);
+}
+
+TEST(the_connect_timeout_is_ETIME) {
+    open_mute_port();
+    const trine_http_opts opts = {.size = sizeof(opts), .connect_timeout = TRINE_MS(40)};
+    CHECK_OK(trine_http_open(&http, &opts));
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", mute_port);
+    struct fetch f = {.url = url};
+    fetch(&f);
+    CHECK_EQ(f.result, -ETIME);
+    CHECK(f.page.elapsed >= TRINE_MS(40) && f.page.elapsed < TRINE_SEC(10));
+    trine_http_response_free(&f.page);
+    trine_http_close(&http);
+}
+
+/* --- names --- */
+
+TEST(names_go_through_our_lookup) {
+    start();
+    struct fetch f = {.url = server_url("anything.test", "/echo")};
+    fetch(&f);
+    CHECK_EQ(f.result, 0);
+    CHECK(strstr(f.page.body.ptr, "Host: anything.test:"));
+    f.url = server_url("none.test", "/");
+    fetch(&f);
+    CHECK_EQ(f.result, -ENXIO);
+    CHECK_STR(f.page.error, "could not resolve host: none.test");
+    char path[128];
+    snprintf(path, sizeof(path), "/to?%s", server_url("other.test", "/echo"));
+    f.url = server_url("127.0.0.1", path);
+    fetch(&f); /* a redirect's host as well */
+    CHECK_EQ(f.result, 0);
+    CHECK(strstr(f.page.body.ptr, "Host: other.test:"));
+    stop(&f);
+}
+
+TEST(the_next_address_is_tried) {
+    start();
+    struct fetch f = {.url = server_url("two.test", "/hello")};
+    struct dns_addresses a;
+    fetch(&f);
+    CHECK_EQ(f.result, 0);
+    CHECK_OK(dns_resolve("two.test", &a));
+    CHECK_EQ(a.at[0].bytes[3], 1); /* the one that answers comes first now */
+    stop(&f);
+}
+
+/* --- many --- */
+
+enum { MANY = 64 };
+
+static int cancel_many(void *unused) {
+    (void)unused;
+    static struct fetch f[MANY];
+    {
+        TRINE_SCOPE(s);
+        for (int i = 0; i < MANY; i++) {
+            f[i].url = server_url("127.0.0.1", i % 2 ? "/hang-body" : "/hang-headers");
+            f[i].url = strdup(f[i].url);
+            CHECK_OK(trine_spawn(s, fetch, &f[i]));
+        }
+        while (server_read(&server.hanging) < MANY)
+            CHECK_OK(trine_sleep(TRINE_US(200)));
+        int64_t before = trine_now();
+        trine_scope_cancel(s, 0);
+        CHECK_EQ(trine_join(s), -ECANCELED);
+        CHECK(trine_now() - before < TRINE_MS(200));
+    }
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQ(f[i].result, -ECANCELED);
+        free((char *)f[i].url);
+        trine_http_response_free(&f[i].page);
+    }
+    server_await(&server.gone, MANY);
+    trine_http_close(&http); /* at once, in the coroutine */
+    return 0;
+}
+TRINE_TASK(cancel_many, void);
+
+TEST(many_are_cancelled_together) {
+    start();
+    CHECK_OK(trine_run(cancel_many, NULL));
+    server_stop();
+}
+
+/* Cancelled before the loop had a turn, and the session closed at once: nothing may be left in the
+ * loop that still points at it. */
+static int cancel_unbegun(void *unused) {
+    (void)unused;
+    struct fetch f = {.url = server_url("127.0.0.1", "/hang-headers")};
+    {
+        TRINE_SCOPE(s);
+        CHECK_OK(trine_spawn(s, fetch, &f));
+        CHECK_OK(trine_yield());
+    }
+    CHECK_EQ(f.result, -ECANCELED);
+    trine_http_response_free(&f.page);
+    trine_http_close(&http);
+    return trine_sleep(TRINE_MS(1));
+}
+TRINE_TASK(cancel_unbegun, void);
+
+TEST(a_session_closed_after_a_cancel_leaves_nothing_behind) {
+    start();
+    CHECK_OK(trine_run(cancel_unbegun, NULL));
+    server_stop();
+}
