@@ -3,7 +3,7 @@
 # match the extended regular expression after `expect:` in its first lines. every_macro.c uses each
 # public macro, and compiles as C11 and as C++20.
 bad=0 count=0
-strict=(-pedantic -Wall -Wextra -Werror -fsyntax-only -Iinclude)
+strict=(-pedantic -Wall -Wextra -Werror -c -o /dev/null -Iinclude)
 
 fail() {
     echo "FAIL compile_fail: $1"

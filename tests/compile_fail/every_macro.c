@@ -1,0 +1,63 @@
+/* every_macro.c - a use of each public macro, as C11 -pedantic and as C++20 have it. It is compiled
+ * only (scripts/lint/compile_fail.sh), and that script says which macro is missing here. */
+#include <trine.h>
+#include <trine/http.h>
+#include <trine/net.h>
+#include <trine/signal.h>
+
+struct square {
+    int n;
+    int64_t ret_square;
+};
+
+static int square(struct square *s) {
+    s->ret_square = (int64_t)s->n * s->n;
+    return 0;
+}
+TRINE_TASK_IO(square, struct square, ret_square);
+
+static int upper(trine_bytes in, trine_buf *out) {
+    return trine_buf_append(out, in.ptr, in.len);
+}
+TRINE_BYTES_TASK(upper);
+
+static int on_pool(trine_executor *pool) {
+    struct square one[3] = {{1, 0}, {2, 0}, {3, 0}};
+    trine_buf text = {NULL, 0, 0};
+    trine_bytes in = {"abc", 3};
+    int status;
+    TRINE_SCOPE(all, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(1.5), .limit = 2);
+    trine_submit(all, pool, square, &one[0]);
+    trine_map(all, pool, square, one, 3);
+    trine_future *f = trine_start(all, pool, square, &one[1]);
+    int error = trine_await(f, &status);
+    f = trine_start_bytes(all, pool, upper, in, &text);
+    trine_future_drop(f);
+    error = error ? error : trine_join(all);
+    trine_buf_free(&text);
+    return error;
+}
+
+static int parent(int *count) {
+    struct square s = {*count, 0};
+    trine_executor *pool;
+    trine_threads_opts opts = {sizeof(opts), 2, 0, "square"};
+    int error = trine_threads_open(&pool, &opts);
+    if (error < 0) {
+        return error;
+    }
+    TRINE_SCOPE(tasks);
+    trine_spawn(tasks, square, &s);
+    error = on_pool(pool);
+    trine_executor_close(&pool);
+    error = error ? error : trine_blocking(square, &s);
+    error = error ? error : trine_sleep(TRINE_MS(1) + TRINE_US(1));
+    return error ? error : trine_join(tasks);
+}
+TRINE_TASK(parent, int);
+
+int main(int argc, char **argv) {
+    trine_init(argc, argv);
+    int count = TRINE_VERSION[0];
+    return trine_run(parent, &count) ? 1 : 0;
+}
