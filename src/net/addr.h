@@ -1,6 +1,8 @@
-/* addr.h - addresses of the internet, from text or looked up by name. */
+/* addr.h - socket addresses of hosts. */
 #ifndef TRINE_NET_ADDR_H
 #define TRINE_NET_ADDR_H
+
+#include "net/dns.h"
 
 #include <netinet/in.h>
 #include <stdint.h>
@@ -15,16 +17,12 @@ struct addr {
     socklen_t len;
 };
 
-enum { ADDR_MAX = 8 }; /* of one name; further ones are not tried */
-
 struct addr_list {
     unsigned count; /* at least 1 */
-    struct addr addrs[ADDR_MAX];
+    struct addr addrs[DNS_ADDRESSES_MAX];
 };
 
-/* Finds the addresses of a host: at once when it is an address in text, else by the system's
- * resolver, on a thread. Errors: -ENOENT (there is no such name), -EHOSTUNREACH (the resolver gave
- * no answer), -ENAMETOOLONG, -ENOMEM. [S] */
+/* The addresses of a host and port, best first. Errors as dns_resolve. [S] */
 int addr_resolve(const char *host, uint16_t port, struct addr_list *ret_list);
 
 /* The port of an IPv4 or IPv6 address. */

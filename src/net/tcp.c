@@ -197,7 +197,7 @@ int trine_tcp_connect(const char *host, uint16_t port, trine_conn **ret_conn) {
     if (status < 0)
         return status;
     /* In a scope that ends all further ones fail at once, and so the last error is its reason. */
-    status = -ENOENT;
+    status = -ENXIO;
     for (unsigned i = 0; i < list.count && status < 0; i++)
         status = connect_one(&list.addrs[i], ret_conn);
     return status;
