@@ -54,31 +54,41 @@ struct page_parser {
     bool in_head, has_title, has_base, cut;
 };
 
-static enum tag tag_of(const xmlChar *name) {
-    static const struct {
-        const char *name;
-        enum tag tag;
-    } tags[] = {
-        {"a", TAG_LINK},           {"area", TAG_LINK},       {"base", TAG_BASE},
-        {"basefont", TAG_IN_HEAD}, {"bgsound", TAG_IN_HEAD}, {"head", TAG_HEAD},
-        {"html", TAG_HTML},        {"link", TAG_IN_HEAD},    {"meta", TAG_IN_HEAD},
-        {"noscript", TAG_HIDDEN},  {"script", TAG_HIDDEN},   {"style", TAG_HIDDEN},
-        {"template", TAG_HIDDEN},  {"title", TAG_TITLE},
-    };
-    if (!strchr("abhlmnst", name[0])) {
+/* Runs for every tag: most are told by their first letter. */
+static enum tag tag_of(const xmlChar *xml_name) {
+    const char *name = (const char *)xml_name, *rest = name + 1;
+    switch (*name) {
+    case 'a':
+        return !*rest || strcmp(rest, "rea") == 0 ? TAG_LINK : TAG_OTHER;
+    case 'b':
+        return strcmp(rest, "ase") == 0                                      ? TAG_BASE
+               : strcmp(rest, "asefont") == 0 || strcmp(rest, "gsound") == 0 ? TAG_IN_HEAD
+                                                                             : TAG_OTHER;
+    case 'h':
+        return strcmp(rest, "tml") == 0   ? TAG_HTML
+               : strcmp(rest, "ead") == 0 ? TAG_HEAD
+                                          : TAG_OTHER;
+    case 'l':
+        return strcmp(rest, "ink") == 0 ? TAG_IN_HEAD : TAG_OTHER;
+    case 'm':
+        return strcmp(rest, "eta") == 0 ? TAG_IN_HEAD : TAG_OTHER;
+    case 'n':
+        return strcmp(rest, "oscript") == 0 ? TAG_HIDDEN : TAG_OTHER;
+    case 's':
+        return strcmp(rest, "cript") == 0 || strcmp(rest, "tyle") == 0 ? TAG_HIDDEN : TAG_OTHER;
+    case 't':
+        return strcmp(rest, "itle") == 0      ? TAG_TITLE
+               : strcmp(rest, "emplate") == 0 ? TAG_HIDDEN
+                                              : TAG_OTHER;
+    default:
         return TAG_OTHER;
     }
-    for (size_t i = 0; i < sizeof(tags) / sizeof(*tags); i++) {
-        if (strcmp((const char *)name, tags[i].name) == 0) {
-            return tags[i].tag;
-        }
-    }
-    return TAG_OTHER;
 }
 
 static const char *attribute(const xmlChar **attributes, const char *name) {
     for (; attributes && attributes[0]; attributes += 2) {
-        if (strcmp((const char *)attributes[0], name) == 0) {
+        if (attributes[0][0] == (xmlChar)name[0] &&
+            strcmp((const char *)attributes[0], name) == 0) {
             return (const char *)attributes[1];
         }
     }
@@ -178,7 +188,7 @@ static void on_end(void *context, const xmlChar *name) {
     if (depth <= parser->title_at) {
         parser->title_at = 0;
     }
-    if (tag_of(name) == TAG_HEAD) {
+    if (*name == 'h' && strcmp((const char *)name, "head") == 0) {
         parser->in_head = false;
     }
 }

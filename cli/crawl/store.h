@@ -44,8 +44,18 @@ struct store_page {
 };
 
 /*
+ * The tables, for people with sqlite3:
+ *   pages      one row a URL: id, url, final_url, status, ... (the names of struct store_page)
+ *   links      page (an id), n (place in the page, from 0), url; primary key (page, n)
+ *   page_text  page, text
+ *   link_urls  a view of links: from_url, to_url
+ */
+enum { STORE_APPLICATION_ID = 0x5472696E }; /* "Trin"; in PRAGMA application_id */
+
+/*
  * Opens FILE.db for writing, makes it when it is not there, and locks it against other crawls.
  * *ret_store is set, also on failure (unless -ENOMEM), so that store_error can be read; close it.
+ * The lock is of the process's own file: do not open one store twice in one process.
  * Errors: -EBUSY another crawl has it; -EINVAL no SQLite file, or one that is not ours; -EPROTO a
  * version we do not know; -EACCES, -ENOENT, -EISDIR, -ENOSPC, -EIO as they come.
  */

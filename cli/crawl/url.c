@@ -115,6 +115,15 @@ static size_t put_encoded(struct out *out, const char *at, const char *end, int 
     return 1;
 }
 
+/* Copies what class allows, without looking at what it means. */
+static void put_plain(struct out *out, struct slice *in, int class) {
+    const char *start = in->at;
+    while (in->at < in->end && is_class(*in->at, class)) {
+        in->at++;
+    }
+    put_bytes(out, start, (size_t)(in->at - start));
+}
+
 static bool is_slash(char c) {
     return c == '/' || c == '\\';
 }
@@ -134,6 +143,7 @@ static void put_path(struct out *out, struct slice *in, size_t first) {
     while (in->at < in->end && *in->at != '?') {
         const char *segment = in->at;
         size_t before = out->len;
+        put_plain(out, in, IN_PATH);
         while (in->at < in->end && *in->at != '?' && !is_slash(*in->at)) {
             in->at += put_encoded(out, in->at, in->end, IN_PATH);
         }
@@ -158,6 +168,7 @@ static void put_query(struct out *out, struct slice *in) {
     if (in->at < in->end && *in->at == '?') {
         put(out, '?');
         in->at++;
+        put_plain(out, in, IN_QUERY);
         while (in->at < in->end) {
             in->at += put_encoded(out, in->at, in->end, IN_QUERY);
         }
@@ -299,9 +310,9 @@ static int tidy(const char *url, size_t len, char *scratch, struct slice *ret_in
         return -ENAMETOOLONG;
     }
     *ret_in = (struct slice){url, url + len};
-    bool breaks = false;
+    bool breaks = false; /* controls at all, in one sweep; which they are comes after */
     for (size_t i = 0; i < len; i++) {
-        breaks |= url[i] == '\n' || url[i] == '\r' || url[i] == '\t';
+        breaks |= (uint8_t)url[i] < ' ';
     }
     if (breaks) {
         size_t kept = 0;

@@ -184,7 +184,7 @@ def read_store(path):
         found[row[1]] = {"title": row[2] or "", "lang": row[3] or "", "words": row[4],
                          "sha256": row[5], "links": []}
         ids[row[0]] = found[row[1]]
-    for page, url in db.execute("SELECT page, url FROM links ORDER BY rowid"):
+    for page, url in db.execute("SELECT page, url FROM links ORDER BY page, n"):
         ids[page]["links"].append(url)
     return found, re.match(r"https?://[^/]+/", next(iter(found), "http://localhost/")).group()
 
