@@ -3,8 +3,11 @@
 #ifndef TRINE_BASE_PANIC_H
 #define TRINE_BASE_PANIC_H
 
+#include "base/seam.h"
+
 /* Prints "trine: MESSAGE" to stderr with one write and aborts. */
-_Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+_Noreturn void panic(const char *format, ...) SEAM(panic)
+    __attribute__((format(printf, 1, 2), cold));
 
 /* Aborts unless the condition holds; the message tells the caller what to do instead. */
 #define REQUIRE(condition, ...)                                                                    \

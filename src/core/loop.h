@@ -6,6 +6,7 @@
 #ifndef TRINE_CORE_LOOP_H
 #define TRINE_CORE_LOOP_H
 
+#include "base/seam.h"
 #include "core/backend.h"
 #include "core/message.h"
 #include "core/strand.h"
@@ -40,10 +41,10 @@ struct loop {
 enum { LOOP_AWAKE, LOOP_ON_FUTEX, LOOP_IN_BACKEND };
 
 /* The calling thread's loop, made at the first call; aborts when memory is short. */
-struct loop *loop_self(void);
+struct loop *loop_self(void) SEAM(loop_self);
 
 /* Opens the backend if need be, for I/O, watches. Errors of epoll_create1, eventfd. */
-int loop_open_backend(struct loop *l);
+int loop_open_backend(struct loop *l) SEAM(loop_open_backend);
 
 /* One turn: what a parked thread does. Sleeps when nothing is ready and the thread's own strand
  * still waits. */
@@ -70,7 +71,7 @@ static inline void loop_timer_stop(struct loop *l, struct timer *t) {
 
 /* Starts or changes a watch (`w->fd`, `w->ready` are set by the caller; zero `watching` first);
  * events 0 ends it. 0, or a negative errno of epoll_ctl. */
-int loop_watch(struct loop *l, struct watch *w, unsigned events);
+int loop_watch(struct loop *l, struct watch *w, unsigned events) SEAM(loop_watch);
 
 /* [S] Waits until the descriptor, foreign or ours, is ready: the events, or why not. */
 int loop_wait_fd(int fd, unsigned events);

@@ -4,6 +4,8 @@
 #ifndef TRINE_CORE_MESSAGE_H
 #define TRINE_CORE_MESSAGE_H
 
+#include "base/seam.h"
+
 struct loop;
 
 struct message {
@@ -13,6 +15,6 @@ struct message {
 
 /* Hands the message over and wakes the loop's thread if it sleeps. Any thread; after this call the
  * message belongs to the receiver. A message must not be posted again before it was handled. */
-void loop_post(struct loop *to, struct message *m);
+void loop_post(struct loop *to, struct message *m) SEAM(loop_post);
 
 #endif

@@ -12,6 +12,7 @@
 #define TRINE_CORE_STRAND_H
 
 #include "base/list.h"
+#include "base/seam.h"
 #include "core/message.h"
 
 #include <stdbool.h>
@@ -49,17 +50,17 @@ struct strand {
 struct strand *strand_self(void);
 
 /* Why the strand's next wait would fail: 0, -ECANCELED, -ETIMEDOUT. */
-int strand_reason(struct strand *s);
+int strand_reason(struct strand *s) SEAM(strand_reason);
 
 /* The start of every [S] call: the caller's strand in *ret_self, and 0; or -EAGAIN on the loop's
  * own stack; or strand_reason(). */
-int strand_enter(struct strand **ret_self);
+int strand_enter(struct strand **ret_self) SEAM(strand_enter);
 
 /* Suspends until strand_unpark; gives its status. `arg` is for the kind's abort. */
-int strand_park(struct strand *self, const struct wait_kind *kind, void *arg);
+int strand_park(struct strand *self, const struct wait_kind *kind, void *arg) SEAM(strand_park);
 
 /* Ends the wait of a parked strand; on its loop's thread only. Does nothing if it does not wait. */
-void strand_unpark(struct strand *s, int status);
+void strand_unpark(struct strand *s, int status) SEAM(strand_unpark);
 
 /* Asks a strand to end: its waits outside of scopes of its own fail with `reason` from now on, and
  * its open scopes are cancelled (up to a shielded one). On its loop's thread only. */

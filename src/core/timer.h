@@ -7,6 +7,7 @@
 #define TRINE_CORE_TIMER_H
 
 #include "base/list.h"
+#include "base/seam.h"
 
 #include <stdint.h>
 
@@ -45,10 +46,10 @@ static inline void timer_init(struct timer *t, void (*fire)(struct timer *)) {
 
 /* Starts a timer that does not run; it counts from the next timers_settle. It is already stopped
  * when `fire` is called. */
-void timer_start(struct timers *w, struct timer *t, int64_t timeout);
+void timer_start(struct timers *w, struct timer *t, int64_t timeout) SEAM(timer_start);
 
 /* Stops it; harmless when it does not run. */
-void timer_stop(struct timers *w, struct timer *t);
+void timer_stop(struct timers *w, struct timer *t) SEAM(timer_stop);
 
 /* True when timers wait to be settled, which wants a clock reading. */
 static inline bool timers_fresh(const struct timers *w) {
