@@ -117,18 +117,20 @@ void pool_task_done(struct pool *p, struct worker *w, int status, struct failure
 
 static void start_failed(struct pool *p, const char *why) {
     snprintf(p->why_failed, sizeof(p->why_failed), "%s", why);
+    if (p->retry.running)
+        return; /* of the same attempt: workers are started together */
     unsigned doublings = p->failed_starts < RETRY_DOUBLINGS ? p->failed_starts : RETRY_DOUBLINGS;
     int64_t pause = RETRY_FIRST << doublings;
     p->failed_starts++;
-    if (!p->retry.running)
-        loop_timer_start(p->loop, &p->retry, pause < RETRY_LAST ? pause : RETRY_LAST);
+    loop_timer_start(p->loop, &p->retry, pause < RETRY_LAST ? pause : RETRY_LAST);
     fail_queue_if_broken(p);
 }
 
 static void start_missing(struct pool *p) {
     unsigned n = 0;
-    LIST_EACH(node, &p->workers)
-    n += container_of(node, struct worker, node)->state <= WORKER_BUSY;
+    LIST_EACH(node, &p->workers) {
+        n += container_of(node, struct worker, node)->state <= WORKER_BUSY;
+    }
     for (; n < p->workers_wanted && !p->leaving && !p->retry.running; n++) {
         struct worker *w;
         int r = worker_start(p, &w);
@@ -210,8 +212,9 @@ void pool_leave_if_done(struct pool *p) {
     if (!p->leaving) {
         p->leaving = true;
         loop_timer_stop(p->loop, &p->retry);
-        LIST_EACH(node, &p->workers)
-        worker_leave(container_of(node, struct worker, node));
+        LIST_EACH(node, &p->workers) {
+            worker_leave(container_of(node, struct worker, node));
+        }
     }
     if (list_empty(&p->workers))
         strand_unpark(p->strand, 0);
