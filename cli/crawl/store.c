@@ -115,6 +115,10 @@ __attribute__((format(printf, 3, 4))) static int fail(struct store *store, int e
     return -error;
 }
 
+static int fail_no_sqlite(struct store *store) {
+    return fail(store, EINVAL, "not an SQLite file; name another --store");
+}
+
 /* What SQLite's last failure on this store was, as errno and in words. */
 static int fail_sqlite(struct store *store) {
     int code = sqlite3_errcode(store->db);
@@ -123,7 +127,7 @@ static int fail_sqlite(struct store *store) {
     case SQLITE_NOMEM:
         return fail(store, ENOMEM, "out of memory");
     case SQLITE_NOTADB:
-        return fail(store, EINVAL, "not an SQLite file; name another --store");
+        return fail_no_sqlite(store);
     case SQLITE_CORRUPT:
         return fail(store, EINVAL, "the file is damaged (%s)", sqlite3_errmsg(store->db));
     case SQLITE_FULL:
@@ -175,6 +179,11 @@ static int lock_file(struct store *store) {
     }
     if (fstat(store->lock, &stat) < 0 || !S_ISREG(stat.st_mode)) {
         return fail(store, EINVAL, "not a file");
+    }
+    char magic[16] = ""; /* looked at here: SQLite takes a file of a few bytes for a new one */
+    if (stat.st_size > 0 && (pread(store->lock, magic, sizeof(magic), 0) != sizeof(magic) ||
+                             memcmp(magic, "SQLite format 3", sizeof(magic)) != 0)) {
+        return fail_no_sqlite(store);
     }
     if (flock(store->lock, LOCK_EX | LOCK_NB) < 0) {
         return errno == EWOULDBLOCK
