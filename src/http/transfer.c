@@ -11,13 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECEIVE_BUFFER = 64 << 10, HEADERS_MAX = 256 << 10 };
+enum { RECEIVE_BUFFER = 64 << 10, HEADERS_MAX = 256 << 10, TRUSTED_LENGTH = 4 << 20 };
 
 /* --- what comes in --- */
 
 static size_t stop(struct transfer *t, int error) {
     t->error = error;
     return 0;
+}
+
+/* The whole body at once, if the server says how much it is: growing bit by bit would touch more
+ * fresh memory. */
+static int make_room(struct transfer *t, trine_buf *body, size_t n) {
+    curl_off_t announced = -1;
+    if (body->len == 0)
+        curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+    bool trusted = announced > (curl_off_t)n && announced <= TRUSTED_LENGTH;
+    return trine_buf_reserve(body, (trusted ? (size_t)announced : n) + 1);
 }
 
 /* libcurl cannot bound what comes out of a decompressor: it is counted here. */
@@ -27,7 +37,7 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *arg) {
     trine_buf *body = &t->response->body;
     if (n > t->engine->session->max_body - body->len)
         return stop(t, -EFBIG);
-    if (trine_buf_reserve(body, n + 1) < 0 || trine_buf_append(body, bytes, n) < 0)
+    if (make_room(t, body, n) < 0 || trine_buf_append(body, bytes, n) < 0)
         return stop(t, -ENOMEM);
     return n;
 }
