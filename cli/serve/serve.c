@@ -105,21 +105,25 @@ static void print_url(const char *host, uint16_t port) {
     fflush(stdout);
 }
 
-static int serve_until_signal(struct server *s) {
-    trine_signal *stop = NULL;
-    int status = trine_signal_open(SIGINT, &stop);
-    if (status == 0)
-        status = trine_signal_add(stop, SIGTERM);
-    if (status == 0) {
-        TRINE_SCOPE(scope, .name = "serve");
-        trine_spawn(scope, accept_all, s);
-        bool asked = trine_signal_wait(stop) > 0;
-        trine_scope_cancel(scope, -ECANCELED);
-        status = trine_join(scope);
-        status = asked ? 0 : status;
+static int serve_until(trine_signal *stop, struct server *s) {
+    TRINE_SCOPE(scope, .name = "serve");
+    trine_spawn(scope, accept_all, s);
+    bool asked = trine_signal_wait(stop) > 0;
+    trine_scope_cancel(scope, -ECANCELED);
+    int status = trine_join(scope);
+    return asked ? 0 : status;
+}
+
+static void free_memory(struct server *s) {
+    for (struct connection *c = s->all, *next; c; c = next) {
+        next = c->next;
+        trine_conn_close(&c->conn); /* of one that was cancelled before it began */
+        free(c);
     }
-    trine_signal_close(&stop);
-    return status;
+    for (struct answer_buffer *b = s->spare_buffers, *next; b; b = next) {
+        next = b->next_spare;
+        free(b);
+    }
 }
 
 static int serve_task(struct serve_run *r) {
@@ -131,20 +135,19 @@ static int serve_task(struct serve_run *r) {
                 strerror(-status));
         return status;
     }
-    print_url(o->host, trine_listener_port(s->listener));
-    status = serve_until_signal(s);
+    trine_signal *stop = NULL;
+    status = trine_signal_open(SIGINT, &stop);
+    if (status == 0)
+        status = trine_signal_add(stop, SIGTERM);
+    if (status == 0) {
+        print_url(o->host, trine_listener_port(s->listener)); /* from now on we can be stopped */
+        status = serve_until(stop, s);
+    }
     if (status < 0)
         fprintf(stderr, "trine serve: %s\n", strerror(-status));
+    trine_signal_close(&stop);
     trine_listener_close(&s->listener);
-    for (struct connection *c = s->all, *next; c; c = next) {
-        next = c->next;
-        trine_conn_close(&c->conn); /* of one that was cancelled before it began */
-        free(c);
-    }
-    for (struct answer_buffer *b = s->spare_buffers, *next; b; b = next) {
-        next = b->next_spare;
-        free(b);
-    }
+    free_memory(s);
     return status;
 }
 TRINE_TASK(serve_task, struct serve_run);
