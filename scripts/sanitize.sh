@@ -31,7 +31,7 @@ add() { # name, log: the counts are in its last line
         failed=$((failed + 1))
         echo "$1: FAIL, it broke: $last ($2)"
     fi
-    grep -E '^(FAIL|skip) ' "$2"
+    grep -E '^(FAIL|skip) \[' "$2" | cut -c 1-300
 }
 
 build_and_test() { # name, sanitizers, command in front of the tests

@@ -20,7 +20,7 @@ meson=$(type -P /usr/bin/meson meson | head -1)
 check installs env DESTDIR="$work" "$meson" install --no-rebuild -C "$TRINE_BUILD"
 pc=$(find "$work" -name trine.pc -printf '%h\n')
 lib=${pc%/pkgconfig}
-export PKG_CONFIG_LIBDIR=$pc:/usr/lib/x86_64-linux-gnu/pkgconfig:/usr/lib/pkgconfig
+export PKG_CONFIG_LIBDIR=$pc:$(pkg-config --variable pc_path pkg-config)
 flags() { # pkg-config's words, with our paths below $work
     pkg-config "$@" | sed "s#\(-[IL]\)/usr/local#\1$work/usr/local#g"
 }

@@ -125,7 +125,7 @@ static int cancel_there(struct place *p) {
         int64_t before = trine_now();
         trine_scope_cancel(s, 0);
         CHECK_EQ(trine_join(s), -ECANCELED);
-        CHECK(trine_now() - before < TRINE_MS(10));
+        CHECK(trine_now() - before < slow_ms(10));
     }
     CHECK_EQ(f.result, -ECANCELED);
     CHECK(f.page.error[0]);
@@ -192,7 +192,7 @@ TEST(the_scopes_deadline_is_ETIMEDOUT) {
     start();
     struct fetch f = {.url = server_url("127.0.0.1", "/hang-body")};
     {
-        TRINE_SCOPE(s, .timeout = TRINE_MS(20));
+        TRINE_SCOPE(s, .timeout = slow_ms(20));
         fetch(&f);
         CHECK_EQ(f.result, -ETIMEDOUT);
         fetch(&f); /* in a scope that has ended nothing begins */
@@ -267,7 +267,7 @@ static int cancel_many(void *unused) {
         int64_t before = trine_now();
         trine_scope_cancel(s, 0);
         CHECK_EQ(trine_join(s), -ECANCELED);
-        CHECK(trine_now() - before < TRINE_MS(200));
+        CHECK(trine_now() - before < slow_ms(200));
     }
     for (int i = 0; i < MANY; i++) {
         CHECK_EQ(f[i].result, -ECANCELED);

@@ -5,6 +5,7 @@
 #include "net/dns.h"
 
 #include <trine.h>
+#include <valgrind/valgrind.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
@@ -181,7 +182,7 @@ static int first_is_cancelled(void *unused) {
         int64_t before = trine_now();
         trine_scope_cancel(s, 0);
         CHECK_EQ(trine_join(s), -ECANCELED);
-        CHECK(trine_now() - before < TRINE_MS(10));
+        CHECK(trine_now() - before < slow_ms(10));
     }
     CHECK_EQ(first.result, -ECANCELED);
     CHECK_EQ(second.result, 1);
@@ -258,6 +259,8 @@ TEST(a_deadline_ends_a_lookup_anywhere) {
 TEST(the_systems_own_lookup_works) {
     struct dns_addresses a;
     char host[256];
+    if (RUNNING_ON_VALGRIND)
+        test_skip("glibc's resolver state of the look-up's thread counts as lost at exit");
     CHECK_EQ(gethostname(host, sizeof(host)), 0);
     int r = dns_resolve(host, &a);
     CHECK(r == -ENXIO || r == -EREMOTEIO || (r == 0 && a.count > 0));

@@ -26,6 +26,12 @@ struct server {
 static struct server server = {.lock = PTHREAD_MUTEX_INITIALIZER,
                                .change = PTHREAD_COND_INITIALIZER};
 
+/* A time as sanitizers and valgrind need it. */
+static inline int64_t slow_ms(int ms) {
+    const char *slow = getenv("TRINE_TEST_SLOW");
+    return (int64_t)ms * 1000000 * (slow ? atoi(slow) : 1);
+}
+
 static inline void server_count(int *counter) {
     pthread_mutex_lock(&server.lock);
     ++*counter;

@@ -97,7 +97,10 @@ TEST(in_process_workers) {
     server_start();
     trine_executor *pool;
     const trine_processes_opts opts = {.size = sizeof(opts), .workers = 2};
-    CHECK_OK(trine_processes_open(&pool, &opts));
+    int r = trine_processes_open(&pool, &opts);
+    if (r == -ENOSYS)
+        test_skip("no pidfd here: an old kernel, or valgrind");
+    CHECK_OK(r);
     spawn_many(pool);
     CHECK(server_read(&server.connections) <= 2); /* the session of each is kept between tasks */
     trine_executor_close(&pool);
@@ -184,7 +187,7 @@ TEST(a_thread_task_is_cancelled_in_its_request) {
         int64_t before = trine_now();
         trine_scope_cancel(s, 0);
         CHECK_EQ(trine_join(s), -ECANCELED);
-        CHECK(trine_now() - before < TRINE_MS(20));
+        CHECK(trine_now() - before < slow_ms(20));
     }
     CHECK_EQ(f.result, -ECANCELED);
     server_await(&server.gone, 1);
