@@ -11,15 +11,32 @@
 #include <string.h>
 
 struct command {
-  const char *name,
-      *full_name; /* the latter is argv[0] of the command, for its messages */
-  int (*run)(int argc, char **argv);
-  const char *brief, *help;
+    const char *name, *full_name; /* the latter is argv[0] of the command, for its messages */
+    int (*run)(int argc, char **argv);
+    const char *brief, *help;
 };
 
 static const struct command commands[] = {
-    {"export", "trine export", cmd_export,
-     "write the pages of a store as CSV or JSON Lines",
+    {"crawl", "trine crawl", cmd_crawl, "fetch pages, take them apart, store them",
+     "usage: trine crawl [options] URL...\n"
+     "Fetches the pages, takes them apart in worker processes, and stores them in a SQLite file.\n"
+     "Run again with the same store it goes on where it stopped. Exit status: 0; 1 when the run\n"
+     "failed; 2 for bad usage; 130 after Ctrl-C.\n"
+     "  -i, --input FILE   URLs to fetch, one a line; - is standard input\n"
+     "  --depth N          follow links N deep on the hosts of the start URLs (0)\n"
+     "  --span-hosts       follow links to any host\n"
+     "  --store FILE.db    where the pages go (crawl.db)\n"
+     "  --concurrency N    fetches at a time (64)\n"
+     "  --per-host N       fetches at a time from one host (8)\n"
+     "  --workers N        worker processes that parse (usable CPUs)\n"
+     "  --timeout SECONDS  for one page (30)\n"
+     "  --max-bytes N      of one page, decompressed (20000000)\n"
+     "  --max-pages N      URLs to know at the most (1000000)\n"
+     "  --text             store the pages' text too\n"
+     "  --retry            fetch pages again that failed in an earlier run\n"
+     "  --no-robots        do not ask for robots.txt\n"
+     "  --json             final statistics as one JSON object on standard output\n"},
+    {"export", "trine export", cmd_export, "write the pages of a store as CSV or JSON Lines",
      "usage: trine export --csv|--jsonl FILE.db\n"
      "Writes all pages of FILE.db to standard output, in the order in which "
      "they were stored.\n"
@@ -41,74 +58,73 @@ static const struct command commands[] = {
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 static const struct command *find(const char *name) {
-  for (int i = 0; i < COMMANDS; i++)
-    if (strcmp(commands[i].name, name) == 0)
-      return &commands[i];
-  return NULL;
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
 }
 
 static void print_overview(FILE *to) {
-  fputs("usage: trine COMMAND ...\n", to);
-  for (int i = 0; i < COMMANDS; i++)
-    fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].brief);
-  fputs("  help     print how a command is used: trine help COMMAND\n"
-        "  --version, --help\n",
-        to);
+    fputs("usage: trine COMMAND ...\n", to);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].brief);
+    fputs("  help     print how a command is used: trine help COMMAND\n"
+          "  --version, --help\n",
+          to);
 }
 
 static int unknown(const char *name) {
-  fprintf(stderr, "trine: %s: no such command\n", name);
-  print_overview(stderr);
-  return EXIT_USAGE;
+    fprintf(stderr, "trine: %s: no such command\n", name);
+    print_overview(stderr);
+    return EXIT_USAGE;
 }
 
 static int help(int argc, char **argv) {
-  if (argc < 1) {
-    print_overview(stdout);
+    if (argc < 1) {
+        print_overview(stdout);
+        return 0;
+    }
+    const struct command *c = find(argv[0]);
+    if (!c)
+        return unknown(argv[0]);
+    fputs(c->help, stdout);
     return 0;
-  }
-  const struct command *c = find(argv[0]);
-  if (!c)
-    return unknown(argv[0]);
-  fputs(c->help, stdout);
-  return 0;
 }
 
 static bool wants_help(int argc, char **argv) {
-  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-    if (strcmp(argv[i], "--help") == 0)
-      return true;
-  return false;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
 }
 
 static int dispatch(int argc, char **argv) {
-  if (argc < 2) {
-    print_overview(stderr);
-    return EXIT_USAGE;
-  }
-  const char *name = argv[1];
-  if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 ||
-      strcmp(name, "-h") == 0)
-    return help(argc - 2, argv + 2);
-  if (strcmp(name, "--version") == 0) {
-    printf("trine %s\n", trine_version());
-    return 0;
-  }
-  const struct command *c = find(name);
-  if (!c)
-    return unknown(name);
-  if (wants_help(argc - 1, argv + 1))
-    return help(1, argv + 1);
-  argv[1] = (char *)c->full_name;
-  return c->run(argc - 1, argv + 1);
+    if (argc < 2) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return help(argc - 2, argv + 2);
+    if (strcmp(name, "--version") == 0) {
+        printf("trine %s\n", trine_version());
+        return 0;
+    }
+    const struct command *c = find(name);
+    if (!c)
+        return unknown(name);
+    if (wants_help(argc - 1, argv + 1))
+        return help(1, argv + 1);
+    argv[1] = (char *)c->full_name;
+    return c->run(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv) {
-  trine_init(argc, argv);
-  int status = dispatch(argc, argv);
-  if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
-    perror("trine: standard output");
-    return 1;
-  }
-  return status;
+    trine_init(argc, argv);
+    int status = dispatch(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
+        perror("trine: standard output");
+        return 1;
+    }
+    return status;
 }

@@ -451,6 +451,16 @@ int store_each_link(struct store *store, int64_t id,
     return status;
 }
 
+int store_forget_failed(struct store *store) {
+    static const char sql[] =
+        "BEGIN IMMEDIATE;"
+        "DELETE FROM links WHERE page IN (SELECT id FROM pages WHERE error IS NOT NULL);"
+        "DELETE FROM page_text WHERE page IN (SELECT id FROM pages WHERE error IS NOT NULL);"
+        "DELETE FROM pages WHERE error IS NOT NULL;"
+        "COMMIT";
+    return run(store, sql);
+}
+
 int store_find(struct store *store, const char *url, int64_t *ret_id) {
     sqlite3_stmt *rows = store->statements[FIND];
     bind_string(rows, 1, url);

@@ -90,6 +90,9 @@ struct store_done {
     bool failed;           /* error is not NULL */
 };
 
+/* Deletes the pages that failed, so that they are fetched again. */
+int store_forget_failed(struct store *store);
+
 /* Calls fn on each page in order of id until it returns non-zero, and returns that, or 0. */
 int store_each_done(struct store *store, int (*fn)(void *context, const struct store_done *done),
                     void *context);

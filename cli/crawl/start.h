@@ -1,0 +1,13 @@
+/*
+ * The start URLs of a crawl: from the command line, from a file or standard input.
+ */
+#ifndef CRAWL_START_H
+#define CRAWL_START_H
+
+struct crawl;
+
+/* Puts them into the frontier. A bad line of the file is named by its number and skipped; a bad URL
+ * on the command line is an error. -1: go on; else the exit status, a message was printed. */
+int start_urls(struct crawl *c);
+
+#endif
