@@ -16,6 +16,9 @@ struct stack {
 
 struct stacks;
 
+/* For tests: guards by mprotect from now on, as on kernels without MADV_GUARD_INSTALL. */
+void stacks_use_mprotect(void);
+
 /* A cache for stacks that lie `stride` bytes apart, guard included. NULL when memory is short. */
 struct stacks *stacks_new(size_t stride);
 

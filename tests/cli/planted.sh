@@ -25,6 +25,26 @@ expect() { # case, argument, report, marker
     fi
 }
 
+# A stack that overflows ends the program at its guard page, whichever kind of guard there is.
+for guard in default mprotect; do
+    (ulimit -c 0; ASAN_OPTIONS=handle_segv=0 TSAN_OPTIONS=handle_segv=0 \
+        exec "$program" deep $guard > /dev/null 2>&1) 2> /dev/null
+    code=$?
+    if [ $code -eq 139 ]; then
+        echo "ok overflow_hits_the_guard_$guard"
+    else
+        echo "FAIL overflow_hits_the_guard_$guard: exit code $code is not 139 (SIGSEGV)"
+        failed=1
+    fi
+    out=$("$program" none $guard 2>&1)
+    if [ "$out" = "ran to the end: 0" ]; then
+        echo "ok runs_with_guard_$guard"
+    else
+        echo "FAIL runs_with_guard_$guard: $out"
+        failed=1
+    fi
+done
+
 if nm "$program" | grep -q __asan_init; then
     expect overflow_is_reported_on_its_line overflow stack-buffer-overflow overflow
     expect use_after_scope_is_reported_on_its_line scope stack-use-after-scope 'use after scope'
