@@ -26,9 +26,9 @@ extern "C" {
 #endif
 
 #define TRINE_VERSION "0.1.0"
-#define TRINE_US(n) ((int64_t)(n) * 1000)
-#define TRINE_MS(n) ((int64_t)(n) * 1000000)
-#define TRINE_SEC(n) ((int64_t)((n) * 1e9))
+#define TRINE_US(n) ((int64_t)(n)*1000)
+#define TRINE_MS(n) ((int64_t)(n)*1000000)
+#define TRINE_SEC(n) ((int64_t)((n)*1e9))
 
 #if defined(__GNUC__)
 #define TRINE_PUBLIC_ __attribute__((visibility("default")))
@@ -38,7 +38,8 @@ extern "C" {
 #endif
 #define TRINE_STRING_(x) #x
 #define TRINE_LINE_(x) TRINE_STRING_(x)
-#define TRINE_HERE_ (__FILE__ ":" TRINE_LINE_(__LINE__)) /* a spawn site, for messages and dumps */
+/* The place of a call, for messages and dumps. */
+#define TRINE_HERE_ (__FILE__ ":" TRINE_LINE_(__LINE__))
 
 typedef struct trine_future trine_future;     /* handle of one task; see "futures" */
 typedef struct trine_executor trine_executor; /* where tasks run; NULL is the caller's loop */
@@ -90,7 +91,9 @@ typedef struct trine_bytes_task {
 
 #define TRINE_TASK_AT_(fn, T, out)                                                                 \
     typedef T fn##_arg_;                                                                           \
-    static int fn##_run_(void *arg) { return fn((T *)arg); }                                       \
+    static int fn##_run_(void *arg) {                                                              \
+        return fn((T *)arg);                                                                       \
+    }                                                                                              \
     static const trine_task fn##_task __attribute__((unused)) = {#fn, fn##_run_, sizeof(T), out}
 
 /* Makes `int fn(T *)` a task; written once after the function, in the same file. T is flat when the
@@ -138,7 +141,8 @@ typedef enum trine_policy {
 } trine_policy;
 
 #ifdef __cplusplus
-#define TRINE_ZERO_ {} /* C++ warns of members left out unless they have a default */
+#define TRINE_ZERO_                                                                                \
+    {} /* C++ warns of members left out unless they have a default */
 #else
 #define TRINE_ZERO_
 #endif
@@ -170,7 +174,8 @@ TRINE_PUBLIC_ void trine_scope_cancel(trine_scope *scope, int reason);
 
 /* Waits until no task of the scope runs, and returns its outcome: 0, the first error as the policy
  * has it, -ETIMEDOUT after the deadline, the reason of a cancellation. Drains: cancellation makes
- * the tasks end, but does not cut the wait itself short. The scope stays open. [S] owner's thread. */
+ * the tasks end, but does not cut the wait itself short. The scope stays open.
+ * [S] owner's thread. */
 TRINE_PUBLIC_ int trine_join(trine_scope *scope);
 
 #define TRINE_SCOPE_(scope, ...)                                                                   \

@@ -6,9 +6,13 @@
 #include "core/loop.h"
 #include "io/epoll.h"
 
-int runtime_backend_open(struct backend **ret) { return epoll_backend_open(ret); }
+int runtime_backend_open(struct backend **ret) {
+    return epoll_backend_open(ret);
+}
 
-const char *trine_version(void) { return TRINE_VERSION; }
+const char *trine_version(void) {
+    return TRINE_VERSION;
+}
 
 void trine_executor_close(trine_executor **pool) {
     if (!*pool)

@@ -43,7 +43,9 @@ enum guard_kind { GUARD_UNKNOWN, GUARD_MADVISE, GUARD_MPROTECT };
 
 static atomic_int guard_kind_known;
 
-void stacks_use_mprotect(void) { atomic_store(&guard_kind_known, GUARD_MPROTECT); }
+void stacks_use_mprotect(void) {
+    atomic_store(&guard_kind_known, GUARD_MPROTECT);
+}
 
 /* Some kernels and emulators say yes to MADV_GUARD_INSTALL and do nothing: read from the guard. */
 static bool guard_holds(void *guard) {

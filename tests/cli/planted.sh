@@ -1,6 +1,6 @@
 #!/bin/bash
-# Errors planted on a coroutine's stack are reported by AddressSanitizer, on the right line. In builds
-# without it the planted program must at least run to its end where nothing is planted.
+# Errors planted on a coroutine's stack are reported by AddressSanitizer, on the right line. In
+# builds without it the planted program must at least run to its end where nothing is planted.
 failed=0
 program=$TRINE_BUILD/tests/planted
 source=$TRINE_SOURCE/tests/unit/planted.c
