@@ -183,9 +183,9 @@ static int open_converter(struct charset *charset, const char *name) {
 }
 
 /* Converts all; a byte that has no meaning is kept as 0xFF, which UTF-8 never has. */
-static int convert(struct charset *charset, char *in, size_t left) {
+static int convert(struct charset *charset, const char *name, char *in, size_t left) {
     struct buffer *to = &charset->converted;
-    size_t unit = strncmp(charset->name, "UTF-16", 6) == 0 ? 2 : 1;
+    size_t unit = strncmp(name, "UTF-16", 6) == 0 ? 2 : 1;
     to->len = 0;
     while (left) {
         if (!buffer_reserve(to, left + left / 2 + 16)) {
@@ -287,7 +287,7 @@ int charset_clean(struct charset *charset, const char *body, size_t len, const c
     body += mark;
     len -= mark;
     if (name && open_converter(charset, name) == 0) {
-        int status = convert(charset, (char *)body, len);
+        int status = convert(charset, name, (char *)body, len);
         if (status < 0) {
             return status;
         }

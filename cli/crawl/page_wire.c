@@ -32,9 +32,10 @@ size_t page_encoded_size(const struct page *page) {
 }
 
 static char *append(char *to, const char *from, size_t len) {
-    if (len) {
-        memcpy(to, from, len);
+    if (!from) {
+        return to;
     }
+    memcpy(to, from, len);
     return to + len;
 }
 

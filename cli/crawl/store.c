@@ -49,9 +49,9 @@ static const char *const sql_of[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [ADD_PAGE] = "INSERT INTO pages (url, final_url, status, content_type, bytes, title, lang,"
-                 " words, links, sha256, fetched_at, fetch_ms, process_ms, error)"
-                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ADD_PAGE] = ("INSERT INTO pages (url, final_url, status, content_type, bytes, title, lang,"
+                  " words, links, sha256, fetched_at, fetch_ms, process_ms, error)"
+                  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     [ADD_TEXT] = "INSERT INTO page_text (page, text) VALUES (?, ?)",
     [ADD_LINK] = "INSERT INTO links (page, n, url) VALUES (?, ?, ?)",
     [EACH_DONE] = "SELECT id, url, final_url, status, error IS NOT NULL FROM pages ORDER BY id",
@@ -197,7 +197,7 @@ static int lock_file(struct store *store) {
 
 /* Tells a store of ours from a new file, and both from anything else, before it writes a byte. */
 static int check_file(struct store *store, bool *ret_is_new) {
-    int64_t application, version, tables;
+    int64_t application = 0, version = 0, tables = 0;
     int status = ask(store, "SELECT count(*) FROM sqlite_schema", &tables);
     status = status < 0 ? status : ask(store, "PRAGMA application_id", &application);
     status = status < 0 ? status : ask(store, "PRAGMA user_version", &version);

@@ -430,7 +430,6 @@ const char *url_host(const char *url, size_t *ret_len) {
     for (size_t i = authority; i > 0; i--) {
         if (host[i - 1] == '@') {
             host += i;
-            authority -= i;
             break;
         }
     }

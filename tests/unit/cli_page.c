@@ -156,9 +156,10 @@ TEST(page_title) {
     CHECK_STR(title_of("<title>open"), "open");
     static char body[8000] = "<title>x";
     for (size_t i = 8; i < 6008; i += 2) {
-        memcpy(body + i, "\xc3\xa4", 2);
+        body[i] = (char)0xc3;
+        body[i + 1] = (char)0xa4;
     }
-    strcat(body, "</title>after");
+    snprintf(body + 6008, 20, "</title>after");
     struct page page = parse(body);
     CHECK_EQ(page.title_len, PAGE_TITLE_MAX - 1); /* not half a character */
     CHECK_EQ(page.words, 1);
@@ -300,7 +301,7 @@ TEST(page_hostile_sizes) {
     CHECK_EQ(page.link_count, 0);
     free(body);
     body = repeat("<a>&amp;&#65;&bogus;<!--", 100000);
-    page = parse(body);
+    CHECK_EQ(parse(body).words, 1); /* the first comment has no end */
     free(body);
     CHECK_STR(title_of("<title>fine</title>"), "fine"); /* the parser is as good as new */
 }
@@ -348,8 +349,9 @@ TEST(page_any_bytes) {
             if (rand_r(&seed) % 50 == 0) {
                 body[len++] = (char)rand_r(&seed);
             }
-            memcpy(body + len, part, strlen(part));
-            len += strlen(part);
+            while (*part) {
+                body[len++] = *part++;
+            }
         }
         struct page page = parse_input(&(struct page_input){
             .body = body, .len = len, .url = "http://h/", .want_text = round % 2});

@@ -166,8 +166,8 @@ TEST(robots_only_500_kib_are_read) {
     size_t len = ROBOTS_MAX + 100;
     char *body = malloc(len);
     memset(body, '\n', len);
-    memcpy(body, "User-agent: *\nDisallow: /a\n", 27);
-    memcpy(body + ROBOTS_MAX, "Disallow: /b\n", 13);
+    snprintf(body, 30, "User-agent: *\nDisallow: /a\n");
+    snprintf(body + ROBOTS_MAX, 30, "Disallow: /b\n");
     struct robots *robots;
     CHECK_EQ(robots_new(200, body, len, "trine", &robots), 0);
     CHECK(!robots_allowed(robots, "/a"));

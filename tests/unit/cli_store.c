@@ -14,7 +14,7 @@ static char folder[64];
 static const char *file_of(const char *name) {
     static char path[200];
     if (!*folder) {
-        strcpy(folder, "/tmp/trine-store-XXXXXX");
+        memcpy(folder, "/tmp/trine-store-XXXXXX", 24);
         CHECK(mkdtemp(folder) != NULL);
     }
     snprintf(path, sizeof(path), "%s/%s", folder, name);
