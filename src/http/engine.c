@@ -95,7 +95,8 @@ static long idle_share(unsigned multis) {
 }
 
 /* libcurl counts the connections in use too when it looks whether there are too many, and would
- * close idle ones that the transfers still to come could use. */
+ * close idle ones that the transfers still to come could use. Called when a transfer begins, not
+ * when it ends: many may end in one turn whose successors have not begun yet. */
 static void multi_adjust(struct multi *m) {
     long want = (long)m->running + m->engine->idle_share;
     if (want > m->limit || want + LIMIT_STEP < m->limit) {
@@ -165,7 +166,6 @@ static void transfer_end(struct transfer *t, int status) {
     t->multi = NULL;
     curl_multi_remove_handle(m->curl, t->easy);
     m->running--;
-    multi_adjust(m);
     strand_unpark(t->strand, status);
 }
 

@@ -2,6 +2,7 @@
  * connects, before the headers, in the body; and its own timeout is told from the scope's. */
 #include "http_server.h"
 
+#include "core/loop.h"
 #include "net/dns.h"
 
 #include <fcntl.h>
@@ -306,5 +307,55 @@ TRINE_TASK(cancel_unbegun, void);
 TEST(a_session_closed_after_a_cancel_leaves_nothing_behind) {
     start();
     CHECK_OK(trine_run(cancel_unbegun, NULL));
+    server_stop();
+}
+
+/* The answer lies in the socket when a message cancels the request: the loop finds the answer
+ * before the cancellation is carried out. The answer counts, and nothing of the session may be left
+ * in the loop when it is closed. */
+struct late {
+    struct message message;
+    trine_scope *scope;
+};
+
+static void cancel_late(struct message *m) {
+    server_await(&server.answered, 1);
+    trine_scope_cancel(container_of(m, struct late, message)->scope, 0);
+}
+
+/* Keeps the loop from sleeping, so that it handles messages and asks for I/O in one turn. */
+static int spin(struct fetch *until) {
+    while (until->result == 1)
+        CHECK_OK(trine_yield());
+    return 0;
+}
+TRINE_TASK(spin, struct fetch);
+
+static int cancel_answered(void *unused) {
+    (void)unused;
+    struct fetch f = {.url = server_url("127.0.0.1", "/gate"), .result = 1};
+    TRINE_SCOPE(others);
+    CHECK_OK(trine_spawn(others, spin, &f));
+    {
+        TRINE_SCOPE(s);
+        struct late late = {{.handle = cancel_late}, s};
+        CHECK_OK(trine_spawn(s, fetch, &f));
+        while (!server_read(&server.hanging))
+            CHECK_OK(trine_sleep(TRINE_US(100)));
+        loop_post(loop_self(), &late.message);
+        server_count(&server.gates);
+        CHECK_EQ(trine_join(s), -ECANCELED);
+    }
+    CHECK_EQ(f.result, 0);
+    CHECK_EQ(f.page.status, 200);
+    trine_http_response_free(&f.page);
+    trine_http_close(&http);
+    return trine_sleep(TRINE_MS(1));
+}
+TRINE_TASK(cancel_answered, void);
+
+TEST(an_answer_beats_a_cancellation) {
+    start();
+    CHECK_OK(trine_run(cancel_answered, NULL));
     server_stop();
 }

@@ -79,6 +79,26 @@ TEST(one_connection_serves_many_requests) {
     stop();
 }
 
+TEST(a_connection_that_the_server_closed_is_replaced) {
+    start();
+    for (int i = 1; i <= 3; i++) {
+        CHECK_OK(get("/last"));
+        server_await(&server.ended, i);
+        CHECK_OK(get("/last"));
+        CHECK_STR(body(), "last");
+        server_await(&server.ended, ++i);
+    }
+    CHECK_EQ(server_read(&server.connections), server_read(&server.requests));
+    stop();
+}
+
+TEST(headers_have_a_cap) {
+    start();
+    CHECK_EQ(get("/headers"), -EFBIG);
+    CHECK_OK(get("/hello"));
+    stop();
+}
+
 TEST(a_response_used_again_keeps_its_memory) {
     start();
     CHECK_OK(get("/large"));

@@ -18,7 +18,11 @@ struct server {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t change;
-    int connections, requests, hanging, gone; /* under the lock; gone: clients that left a hang */
+    /* Under the lock, only growing: */
+    int connections, requests;
+    int hanging, gone; /* requests left without an answer; clients that left such a one */
+    int ended;         /* connections closed by the server */
+    int gates, answered;
     int clients[SERVER_CONNECTIONS];
     pthread_t threads[SERVER_CONNECTIONS];
 };
@@ -129,6 +133,19 @@ static inline bool server_respond(int fd, const char *path, const char *request)
     } else if (strcmp(path, "/large") == 0) {
         server_print(fd, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", sizeof(large));
         server_put(fd, large, sizeof(large));
+    } else if (strcmp(path, "/gate") == 0) { /* answers when the test counts `gates` */
+        server_count(&server.hanging);
+        server_await(&server.gates, 1);
+        server_answer(fd, "", "hello");
+        server_count(&server.answered);
+    } else if (strcmp(path, "/last") == 0) { /* closes without saying so before */
+        server_answer(fd, "", "last");
+        return false;
+    } else if (strcmp(path, "/headers") == 0) { /* 300,000 bytes of them */
+        server_print(fd, "HTTP/1.1 200 OK\r\n");
+        for (int i = 0; i < 300; i++)
+            server_print(fd, "X-Filler-%d: %0990d\r\n", i, i);
+        server_print(fd, "Content-Length: 0\r\n\r\n");
     } else if (strcmp(path, "/dies") == 0) {
         server_print(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
         return false;
@@ -181,6 +198,7 @@ static inline void *server_serve(void *arg) {
     }
     shutdown(fd, SHUT_RDWR);
     free(request);
+    server_count(&server.ended);
     return NULL;
 }
 

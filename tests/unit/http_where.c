@@ -74,6 +74,47 @@ TEST(in_coroutines) {
     stop();
 }
 
+enum { CROWD = 150, ROUNDS = 4 };
+
+static int visitor(struct fetch *f) {
+    for (int i = 0; i < ROUNDS; i++) {
+        fetch(f);
+        check(f);
+    }
+    return 0;
+}
+TRINE_TASK(visitor, struct fetch);
+
+static int crowd(void *unused) {
+    (void)unused;
+    static struct fetch f[CROWD];
+    for (int i = 0; i < CROWD; i++)
+        f[i] = request("/hello");
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_map(s, NULL, visitor, f, CROWD));
+    CHECK_OK(trine_join(s));
+    return 0;
+}
+TRINE_TASK(crowd, void);
+
+/* libcurl by itself would close connections that the others' next requests need. */
+TEST(a_crowd_keeps_its_connections) {
+    start();
+    CHECK_OK(trine_run(crowd, NULL));
+    CHECK_EQ(server_read(&server.requests), CROWD * ROUNDS);
+    CHECK(server_read(&server.connections) <= CROWD);
+    stop();
+}
+
+TEST(connections_to_a_host_can_be_limited) {
+    server_start();
+    const trine_http_opts opts = {.size = sizeof(opts), .max_per_host = 3};
+    CHECK_OK(trine_http_open(&http, &opts));
+    CHECK_OK(trine_run(crowd, NULL));
+    CHECK_EQ(server_read(&server.connections), 3);
+    stop();
+}
+
 TEST(in_a_plain_thread) {
     start();
     struct fetch f = request("/hello");
