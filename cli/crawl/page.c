@@ -272,7 +272,7 @@ static void on_text(void *context, const xmlChar *characters, int length) {
 }
 
 static void on_cdata(void *context, const xmlChar *characters, int length) {
-    (void)context; /* script and style: without this handler they would come as text */
+    (void)context; /* script and style: without this handler on_text would get and drop them */
     (void)characters;
     (void)length;
 }
