@@ -27,7 +27,7 @@ TEST(url_normal_form) {
         {"http://a/b//c/../d", "http://a/b//d"},
         {"http://a/...", "http://a/..."},
         {"http://a/..b/.c", "http://a/..b/.c"},
-        {"http://a/%7e%2f%2E%2e/x", "http://a/%7E%2F%2E%2E/x"},
+        {"http://a/%7e%2f%2E%2e/%ab", "http://a/%7E%2F%2E%2E/%AB"},
         {"http://a/100%", "http://a/100%25"},
         {"http://a/%zz%4", "http://a/%25zz%254"},
         {"http://a/b c?d e", "http://a/b%20c?d%20e"},
