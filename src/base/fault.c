@@ -4,11 +4,34 @@
 
 #ifdef TRINE_FAULT_SITES
 
+#include <stdio.h>
+#include <string.h>
+
 static _Atomic(struct fault_site *) sites;
+
+static struct {
+    char place[128];
+    int error, times;
+} asked;
+
+void fault_ask_at(const char *file_and_line, int error, int times) {
+    snprintf(asked.place, sizeof(asked.place), "%s", file_and_line);
+    asked.error = error;
+    asked.times = times;
+}
+
+static bool is_asked(const struct fault_site *site) {
+    char place[128];
+    const char *name = strrchr(site->file, '/');
+    snprintf(place, sizeof(place), "%s:%d", name ? name + 1 : site->file, site->line);
+    return strcmp(place, asked.place) == 0;
+}
 
 static void enlist(struct fault_site *site) {
     if (atomic_exchange(&site->known, true))
         return;
+    if (is_asked(site))
+        fault_ask(site, asked.error, asked.times);
     struct fault_site *head = atomic_load(&sites);
     do
         site->next = head;
