@@ -63,7 +63,7 @@ static int read_urls(const char *path, struct job *job) {
         return -1;
     char *line = NULL;
     size_t size = 0, room = 0;
-    for (ssize_t n; (n = getline(&line, &size, file)) > 0;) {
+    while (getline(&line, &size, file) > 0) {
         line[strcspn(line, "\r\n")] = '\0';
         if (!*line)
             continue;

@@ -163,6 +163,7 @@ void multi_run(struct multi *m, curl_socket_t fd, int events) {
 
 static void transfer_end(struct transfer *t, int status) {
     struct multi *m = t->multi;
+    REQUIRE(m, "a request of the HTTP engine ended twice");
     t->multi = NULL;
     curl_multi_remove_handle(m->curl, t->easy);
     m->running--;

@@ -191,8 +191,7 @@ static struct entry *add(const char *name) {
     return e;
 }
 
-/* The outcome of a look-up, or why there will be none: for all who wait, and for who comes later.
- */
+/* The outcome of a look-up, or why there will be none, for all who wait and for who comes later. */
 static void publish(struct entry *e, int error, const struct dns_addresses *addresses) {
     e->state = DONE;
     e->error = error;
@@ -245,7 +244,7 @@ static void give_up(const char *name, int error) {
         if (error == -ECANCELED || error == -ETIMEDOUT)
             heir = waitq_pop(&e->waiters);
         if (!heir)
-            publish(e, error, NULL);
+            publish(e, error, &(struct dns_addresses){0});
     }
     pthread_mutex_unlock(&lock);
     if (heir)
@@ -306,7 +305,7 @@ int dns_resolve(const char *host, struct dns_addresses *ret) {
         return r;
     if (is_known(host, ret))
         return 0;
-    char name[DNS_NAME_MAX + 1];
+    char name[DNS_NAME_MAX + 1] = "";
     return normalise(host, name) ? resolve_name(self, name, ret) : -EINVAL;
 }
 
@@ -323,7 +322,7 @@ static void move_last(struct dns_addresses *list, const struct dns_address *addr
 }
 
 void dns_demote(const char *host, const struct dns_address *address) {
-    char name[DNS_NAME_MAX + 1];
+    char name[DNS_NAME_MAX + 1] = "";
     if (!normalise(host, name))
         return;
     pthread_mutex_lock(&lock);
