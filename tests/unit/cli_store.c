@@ -279,6 +279,7 @@ static int opened[2], finished[2]; /* pipes between the two crawls */
 
 static void hold_store(void) {
     char byte = 0;
+    close(finished[1]); /* so that the other's end, however it comes, ends this one */
     struct store *store = open_store();
     bool good = write(opened[1], &byte, 1) == 1 && read(finished[0], &byte, 1) == 1;
     add(store, "http://h/1");
