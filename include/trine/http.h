@@ -99,8 +99,8 @@ TRINE_PUBLIC_ void trine_http_close(trine_http **http);
 TRINE_MUST_USE_ int trine_http_get(trine_http *http, const char *url, trine_http_response *ret);
 
 /* The same with another method, headers, a body. A redirect by 303 is followed with GET (HEAD stays
- * HEAD), one by 301 or 302 turns POST into GET, one by 307 or 308 changes nothing. Authorization and
- * Cookie headers do not go along to another host, port or scheme (RFC 9110, 15.4). Errors as
+ * HEAD), one by 301 or 302 turns POST into GET, one by 307 or 308 changes nothing. Authorization
+ * and Cookie headers do not go along to another host, port or scheme (RFC 9110, 15.4). Errors as
  * trine_http_get, and -EINVAL for a header as in trine_http_open. [S] */
 TRINE_MUST_USE_ int trine_http_send(trine_http *http, const trine_http_request *request,
                                     trine_http_response *ret);
