@@ -343,7 +343,8 @@ static int add_row(struct store *store, const struct store_page *page) {
     bind_string(statement, 4, page->content_type);
     bind_count(statement, 5, page->bytes, page->bytes >= 0);
     sqlite3_bind_text(statement, 6, page->title, (int)page->title_len, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 7, page->lang, (int)page->lang_len, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 7, page->lang_len ? page->lang : NULL, (int)page->lang_len,
+                      SQLITE_STATIC);
     bind_count(statement, 8, page->words, page->words >= 0);
     bind_count(statement, 9, page->link_count, page->link_count >= 0);
     bind_string(statement, 10, page->sha256);

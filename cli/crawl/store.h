@@ -28,7 +28,7 @@ struct store_page {
     int64_t bytes; /* of the body; < 0 is stored as NULL, as are words and link_count */
     const char *title;
     size_t title_len;
-    const char *lang;
+    const char *lang; /* empty is stored as NULL too */
     size_t lang_len;
     int64_t words;
     int64_t link_count;

@@ -457,7 +457,7 @@ TEST(page_decode_survives_mutation) {
                 links++;
             }
             CHECK_EQ(links, page.link_count);
-            char *again = malloc(len);
+            char *again = malloc(len + 1);
             CHECK_EQ(page_encode(&page, again), len);
             CHECK_EQ(memcmp(again, bytes, len), 0); /* nothing was taken that was not looked at */
             free(again);

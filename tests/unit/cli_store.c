@@ -114,6 +114,12 @@ TEST(store_keeps_nulls) {
                     "words IS NULL AND links IS NULL AND sha256 IS NULL AND process_ms IS NULL AND "
                     "error = 'timed out'"),
               "1");
+    page = (struct store_page){.url = "http://h/2", .lang = "", .title = ""};
+    store = open_store();
+    CHECK_EQ(store_add(store, &page), 0);
+    CHECK_EQ(store_close(store), 0);
+    CHECK_STR(query("SELECT count(*) FROM pages WHERE id = 2 AND lang IS NULL AND title = ''"),
+              "1");
     CHECK_STR(query("SELECT count(*) FROM page_text"), "0");
     clean_up();
 }
@@ -357,6 +363,35 @@ TEST(store_full_disk_is_an_error) {
     CHECK_EQ(in_child(fill_disk), 7);
     CHECK_STR(query("SELECT (count(*) % 10) || ' ' || (count(*) > 10) FROM pages"), "2 1");
     CHECK_STR(query("PRAGMA integrity_check"), "ok");
+    clean_up();
+}
+
+/* A page whose second link cannot be stored: nothing of the transaction is, and it goes on. */
+TEST(store_failed_add_gives_up_the_transaction) {
+    CHECK_EQ(store_close(open_store()), 0);
+    sqlite3 *db;
+    CHECK_EQ(sqlite3_open(file_of("s.db"), &db), SQLITE_OK);
+    CHECK_EQ(
+        sqlite3_exec(db,
+                     "CREATE TRIGGER planted BEFORE INSERT ON links WHEN NEW.url = 'http://bad/'"
+                     " BEGIN SELECT RAISE(ABORT, 'planted'); END",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    struct store *store = open_store();
+    add(store, "http://h/1");
+    struct store_page page = sample;
+    page.url = "http://h/2";
+    page.links = "http://good/\nhttp://bad/\n";
+    page.links_len = 25;
+    CHECK_EQ(store_add(store, &page), -EIO);
+    CHECK(strstr(store_error(store), "planted") != NULL);
+    CHECK_EQ(store_pending(store), 0);
+    CHECK_EQ(store_commit(store), 0);
+    add(store, "http://h/3");
+    CHECK_EQ(store_close(store), 0);
+    CHECK_STR(query("SELECT group_concat(url) FROM pages"), "http://h/3");
+    CHECK_STR(query("SELECT count(*) FROM links"), "2");
     clean_up();
 }
 
