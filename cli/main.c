@@ -1,6 +1,5 @@
-/* main.c - the front door: finds the command. Which commands there are stands
- * in one table, with their help; `trine help NAME` prints it, so that it can be
- * had without man pages. */
+/* main.c - the front door: finds the command. Which commands there are stands in one table, with
+ * their help; `trine help NAME` prints it, so that it can be had without man pages. */
 #include "commands.h"
 #include "options.h"
 
@@ -38,22 +37,18 @@ static const struct command commands[] = {
      "  --json             final statistics as one JSON object on standard output\n"},
     {"export", "trine export", cmd_export, "write the pages of a store as CSV or JSON Lines",
      "usage: trine export --csv|--jsonl FILE.db\n"
-     "Writes all pages of FILE.db to standard output, in the order in which "
-     "they were stored.\n"
+     "Writes all pages of FILE.db to standard output, in the order in which they were stored.\n"
      "  --csv     comma-separated values with a header line (RFC 4180)\n"
      "  --jsonl   one JSON object a line\n"},
     {"serve", "trine serve", cmd_serve, "serve a directory over HTTP",
      "usage: trine serve [options] DIR\n"
-     "Serves the files of DIR over HTTP/1.1 until SIGINT or SIGTERM. Prints "
-     "its URL first.\n"
+     "Serves the files of DIR over HTTP/1.1 until SIGINT or SIGTERM. Prints its URL first.\n"
      "  --host ADDRESS     where to listen (127.0.0.1)\n"
      "  --port N           0 picks a free one (8000)\n"
      "  --delay SECONDS    wait so long before each answer (0)\n"
-     "  --log FILE         append a line for each request: time, status, bytes "
-     "of the body,\n"
+     "  --log FILE         append a line for each request: time, status, bytes of the body,\n"
      "                     requests in progress, what was asked for\n"
-     "  --connections N    at most so many at once; further ones wait "
-     "(1024)\n"},
+     "  --connections N    at most so many at once; further ones wait (1024)\n"},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

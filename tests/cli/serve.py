@@ -3,6 +3,7 @@ import concurrent.futures
 import hashlib
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -21,13 +22,15 @@ SECRET = b"the secret outside of the served directory"
 class Server:
     """A running `trine serve`; leaving the block ends it by SIGTERM and checks how it ended."""
 
-    def __init__(self, root, *options, end=signal.SIGTERM):
-        self.root, self.options, self.end = root, options, end
+    def __init__(self, root, *options, end=signal.SIGTERM, limit=None):
+        self.root, self.options, self.end, self.limit = root, options, end, limit
 
     def __enter__(self):
         self.log_path = tempfile.mktemp(prefix="serve-log-", dir=BASE)
         self.process = subprocess.Popen(
             [TRINE, "serve", "--port", "0", "--log", self.log_path, *self.options, self.root],
+            preexec_fn=self.limit and (lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (self.limit, self.limit))),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = self.process.stdout.readline().decode()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+\n", line), (line, self.process.stderr.read())
@@ -379,26 +382,37 @@ def limit_on_connections():
         third.close()
 
 
-def out_of_descriptors():
-    def limit():
-        import resource
-        resource.setrlimit(resource.RLIMIT_NOFILE, (90, 90))
-    log = tempfile.mktemp(dir=BASE)
-    p = subprocess.Popen([TRINE, "serve", "--port", "0", "--log", log, SITE], preexec_fn=limit,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        port = int(p.stdout.readline().decode().rsplit(":", 1)[1])
-        clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-                   for _ in range(120)]
-        for c in clients: # each is served in its turn, as others leave
-            c.sendall(get("/", "Connection: close\r\n"))
-        for c in clients:
-            assert Answer(c.makefile("rb")).status == 200
+def crowd_is_served(port, size):
+    """More clients than can be served at once: each gets its turn, as others leave."""
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+               for _ in range(size)]
+    for c in clients:
+        c.sendall(get("/", "Connection: close\r\n"))
+    for c in clients:
+        assert Answer(c.makefile("rb")).status == 200
+        c.close()
+
+
+def few_descriptors_from_the_start():
+    with Server(SITE, limit=90) as s: # it counts on fewer connections, and never runs short
+        crowd_is_served(s.port, 120)
+
+
+def descriptors_run_out():
+    with Server(SITE) as s:
+        idle = s.connect()
+        idle.sendall(get("/"))
+        Answer(idle.makefile("rb"))
+        lowest = s.descriptors() + 2 # one client and its file
+        full = resource.prlimit(s.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(s.process.pid, resource.RLIMIT_NOFILE, (lowest, full[1]))
+        held = [s.connect() for _ in range(3)]
+        assert b"have to wait: Too many open files" in s.process.stderr.readline()
+        for c in held:
             c.close()
-    finally:
-        p.terminate()
-        p.communicate(timeout=PATIENCE)
-    assert p.returncode == 0, p.returncode
+        resource.prlimit(s.process.pid, resource.RLIMIT_NOFILE, full)
+        crowd_is_served(s.port, 20)
+        idle.close()
 
 
 def ends_by_signals():
@@ -458,7 +472,8 @@ def front_door():
 CASES = [index_and_redirect, content_types, decoding, head_requests, keep_alive, pipelining,
          heads_in_pieces, outside, refused_requests, bodies_are_no_requests, the_log_comes_first,
          delay_and_concurrency, big_file_to_a_slow_reader, shrinking_file, aborted_clients,
-         limit_on_connections, out_of_descriptors, ends_by_signals, bad_usage, front_door]
+         limit_on_connections, few_descriptors_from_the_start, descriptors_run_out,
+         ends_by_signals, bad_usage, front_door]
 
 
 def main():

@@ -57,6 +57,7 @@ TEST(paths_are_decoded_and_encoded) {
     CHECK(request_decode_path("/123456789012345", 16, out, sizeof(out)));
     CHECK(!request_decode_path("/1234567890123456", 17, out, sizeof(out)));
     CHECK(!request_decode_path("/%0", 3, out, sizeof(out)));
+    CHECK(!request_decode_path("/%41", 3, out, sizeof(out))); /* what follows is not its own */
     CHECK(!request_decode_path("/%00", 4, out, sizeof(out)));
     CHECK(request_encode_path("a b\r\n", out, sizeof(out)));
     CHECK_STR(out, "/a%20b%0D%0A");

@@ -248,26 +248,33 @@ static void *raise_all_the_time(void *unused) {
     return NULL;
 }
 
+enum { RAISERS = 8, RING = 16 };
+
 /* A listener's descriptor is closed while handlers run in other threads: its number goes at once to
- * an eventfd of ours, which no handler may ever write to. */
+ * an eventfd of ours, which no handler may ever write to, also when it was held up for a while. */
 TEST(close_while_handlers_run) {
     signal(SIGUSR1, late_handler);
-    pthread_t threads[2];
-    for (int i = 0; i < 2; i++)
+    pthread_t threads[RAISERS];
+    int ring[RING];
+    for (int i = 0; i < RING; i++)
+        ring[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    for (int i = 0; i < RAISERS; i++)
         pthread_create(&threads[i], NULL, raise_all_the_time, NULL);
-    for (int i = 0; i < 2000; i++) {
+    int64_t end = test_now_ms() + 1500;
+    for (int i = 0; i < 200 || test_now_ms() < end; i++) {
         trine_signal *s = listen_to(SIGUSR1);
         if (i % 8 == 0)
             CHECK(trine_signal_wait(s) >= 1);
         trine_signal_close(&s);
-        int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), *oldest = &ring[i % RING];
         uint64_t count;
         CHECK(fd >= 0);
-        CHECK_EQ(read(fd, &count, sizeof(count)), -1);
+        CHECK_EQ(read(*oldest, &count, sizeof(count)), -1);
         CHECK_EQ(errno, EAGAIN);
-        close(fd);
+        close(*oldest);
+        *oldest = fd;
     }
     stop = true;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < RAISERS; i++)
         pthread_join(threads[i], NULL);
 }
