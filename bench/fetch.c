@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+enum { LARGE = 256 << 10 };
+
 struct job {
     char **urls;
     size_t count, next; /* `next` is shared by the coroutines of one loop */
@@ -27,6 +29,8 @@ static int fetcher(struct job **arg) {
     struct job *job = *arg;
     trine_http_response page = {0};
     while (job->next < job->count) {
+        if (page.body.cap > LARGE) /* rare: the others need not each have one so large */
+            trine_buf_free(&page.body);
         const char *url = job->urls[job->next++];
         int r = trine_http_get(job->http, url, &page);
         if (r == -ECANCELED)
