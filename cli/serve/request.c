@@ -19,7 +19,7 @@ struct slice {
 
 static bool is_token(struct slice s) {
     for (size_t i = 0; i < s.len; i++)
-        if (!isalnum((unsigned char)s.at[i]) && !memchr("!#$%&'*+-.^_`|~", s.at[i], 15))
+        if (!isalnum((unsigned char)s.at[i]) && (!s.at[i] || !strchr("!#$%&'*+-.^_`|~", s.at[i])))
             return false;
     return s.len > 0;
 }
