@@ -28,8 +28,9 @@ typedef struct trine_listener trine_listener; /* where connections come in */
 /* Listens on an address of this machine. `host` is an IPv4 or IPv6 address or a name ("0.0.0.0" and
  * "::" are all addresses); `port` 0 picks a free one; `backlog` is how many connections the kernel
  * keeps until they are accepted, 0: 1,024. *ret_listener is the caller's to close.
- * Errors: -ENXIO (no such host), -EREMOTEIO (no name server answered), -EADDRINUSE, -EADDRNOTAVAIL,
- * -EACCES, -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM. [S] any thread. */
+ * Errors: -ENXIO (no such host), -EREMOTEIO (no name server answered), -EINVAL (no host name at
+ * all, or too long), -EBUSY (too many look-ups hang), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES,
+ * -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM. [S] any thread. */
 TRINE_MUST_USE_ int trine_tcp_listen(const char *host, uint16_t port, int backlog,
                                      trine_listener **ret_listener);
 
@@ -47,9 +48,9 @@ TRINE_MUST_USE_ int trine_tcp_accept(trine_listener *l, trine_conn **ret_conn);
 TRINE_PUBLIC_ void trine_listener_close(trine_listener **l);
 
 /* Connects to a host, an address or a name whose addresses are tried in turn; the error is that of
- * the last one. Errors: -ECONNREFUSED, -ENETUNREACH, -EHOSTUNREACH, -ENXIO (no such host),
- * -EREMOTEIO (no name server answered) and those of connect(2); note that -ETIMEDOUT may be the
- * kernel's as well as the scope's. [S] any thread. */
+ * the last one. Errors: -ECONNREFUSED, -ENETUNREACH, -EHOSTUNREACH and others of connect(2); those
+ * of looking a name up and of too few descriptors, as trine_tcp_listen. Note that -ETIMEDOUT may be
+ * the kernel's as well as the scope's. [S] any thread. */
 TRINE_MUST_USE_ int trine_tcp_connect(const char *host, uint16_t port, trine_conn **ret_conn);
 
 /* Reads what is there, at most `len` bytes, waiting for the first: how many; 0: the peer has sent
