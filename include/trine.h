@@ -41,6 +41,27 @@ extern "C" {
 /* The place of a call, for messages and dumps. */
 #define TRINE_HERE_ (__FILE__ ":" TRINE_LINE_(__LINE__))
 
+#ifdef __cplusplus
+#define TRINE_ZERO_                                                                                \
+    {} /* C++ warns of members left out unless they have a default */
+#else
+#define TRINE_ZERO_
+#endif
+
+/* Options for one call: trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 4)).
+ * The fields are named in the order of the struct; the rest is zero. */
+#ifdef __cplusplus
+extern "C++" {
+template <class T> inline const T *trine_opts_(const T &opts) {
+    return &opts;
+}
+}
+#define TRINE_OPTS_(T, ...) trine_opts_(T{.size = sizeof(T), __VA_ARGS__})
+#else
+#define TRINE_OPTS_(T, ...) (&(const T){.size = sizeof(T), __VA_ARGS__})
+#endif
+#define TRINE_OPTS(...) TRINE_OPTS_(__VA_ARGS__, )
+
 typedef struct trine_future trine_future;     /* handle of one task; see "futures" */
 typedef struct trine_executor trine_executor; /* where tasks run; NULL is the caller's loop */
 typedef struct trine_channel trine_channel;   /* hands items between tasks of one process */
@@ -122,8 +143,9 @@ typedef enum trine_backend_kind {
 
 typedef struct trine_run_opts {
     uint32_t size; /* sizeof(trine_run_opts); every options struct begins so, to grow later */
-    trine_backend_kind backend;
-    size_t stack_size; /* bytes of each coroutine's stack; 0: 64 KiB less the guard page */
+    trine_backend_kind backend TRINE_ZERO_;
+    size_t stack_size
+        TRINE_ZERO_; /* bytes of each coroutine's stack; 0: 64 KiB less the guard page */
 } trine_run_opts;
 
 /* Runs `task` as the main coroutine of a loop on this thread and returns when it has returned, with
@@ -139,13 +161,6 @@ typedef enum trine_policy {
     TRINE_COLLECT,   /* errors cancel nobody; join waits for all and returns the first */
     TRINE_FIRST      /* the first success cancels the siblings; join returns 0 */
 } trine_policy;
-
-#ifdef __cplusplus
-#define TRINE_ZERO_                                                                                \
-    {} /* C++ warns of members left out unless they have a default */
-#else
-#define TRINE_ZERO_
-#endif
 
 typedef struct trine_scope_opts {
     uint32_t size;
@@ -272,19 +287,19 @@ TRINE_PUBLIC_ size_t trine_errors(trine_scope *s, trine_error *ret_errors, size_
 
 typedef struct trine_threads_opts {
     uint32_t size;
-    unsigned workers; /* threads at the most; 0: min(32, usable CPUs + 4) */
-    unsigned queue;   /* tasks that wait for a thread at the most; 0: 4,096 */
-    const char *name; /* threads are called NAME-0 ...; NULL: "trine"; borrowed */
+    unsigned workers TRINE_ZERO_; /* threads at the most; 0: min(32, usable CPUs + 4) */
+    unsigned queue TRINE_ZERO_;   /* tasks that wait for a thread at the most; 0: 4,096 */
+    const char *name TRINE_ZERO_; /* threads are called NAME-0 ...; NULL: "trine"; borrowed */
 } trine_threads_opts;
 
 typedef struct trine_processes_opts {
     uint32_t size;
-    unsigned workers;     /* processes; 0: usable CPUs */
-    unsigned queue;       /* tasks that wait for a process at the most; 0: 4,096 */
-    int64_t task_timeout; /* ns from a task's start, then its worker is killed; 0: none */
-    size_t limit_memory;  /* bytes a worker may use; 0: no limit */
-    size_t max_result;    /* bytes that a bytes task may return; 0: 64 MiB */
-    unsigned max_tasks;   /* replace a worker after so many tasks; 0: never */
+    unsigned workers TRINE_ZERO_;     /* processes; 0: usable CPUs */
+    unsigned queue TRINE_ZERO_;       /* tasks that wait for a process at the most; 0: 4,096 */
+    int64_t task_timeout TRINE_ZERO_; /* ns from a task's start, then it is killed; 0: none */
+    size_t limit_memory TRINE_ZERO_;  /* bytes a worker may use; 0: no limit */
+    size_t max_result TRINE_ZERO_;    /* bytes that a bytes task may return; 0: 64 MiB */
+    unsigned max_tasks TRINE_ZERO_;   /* replace a worker after so many tasks; 0: never */
 } trine_processes_opts;
 
 /* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.
