@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARSE_QUEUE = 64, STORE_QUEUE = 512, EXPANDING_MOST = 8 };
+enum { PARSE_QUEUE = 32, STORE_QUEUE = 128, EXPANDING_MOST = 8 };
 enum { EXIT_INTERRUPTED = 130 };
 
 void crawl_notify(struct crawl *c) {

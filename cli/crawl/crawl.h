@@ -23,10 +23,11 @@ struct job {
     struct crawl *crawl;
     struct job *next;
     struct frontier_url *url;
-    trine_http_response response;
-    trine_buf parsed;   /* what the worker gave back */
-    struct page page;   /* points into `parsed` */
-    trine_buf redirect; /* where a redirect leads; empty: none */
+    trine_http_response response; /* its body is gone once it was parsed */
+    int64_t body_len;             /* -1: no answer came */
+    trine_buf parsed;             /* what the worker gave back */
+    struct page page;             /* points into `parsed` */
+    trine_buf redirect;           /* where a redirect leads; empty: none */
     bool has_page;
     int64_t fetched_at_ms;
     double fetch_ms, process_ms;
@@ -44,6 +45,8 @@ struct crawl {
     trine_scope *fetching, *parsing;      /* while they are open */
     unsigned fetches, askings, expanding; /* tasks of the scheduler that run */
     struct job *unused;
+    trine_buf *bodies; /* emptied body buffers, the one used last on top */
+    unsigned body_count, body_room;
     struct stats stats;
     bool stopping;     /* Ctrl-C: start nothing more */
     char failure[512]; /* why the run itself failed; "" when it did not */
@@ -58,6 +61,9 @@ void crawl_fail(struct crawl *c, const char *format, ...) __attribute__((format(
 /* jobs.c: NULL when memory is short. */
 struct job *job_take(struct crawl *c, struct frontier_url *url);
 void job_give(struct job *j);
+
+/* The body is not needed any more: its buffer serves the next fetch. */
+void job_drop_body(struct job *j);
 void jobs_free(struct crawl *c);
 
 /* The page leaves the crawl without a row: it was cut short, and is for the next run. */

@@ -47,27 +47,37 @@ static bool has_body_to_parse(const struct job *j) {
     return j->response.status >= 200 && j->response.status < 300 && !j->error[0];
 }
 
-static int fetch_page(struct job *j) {
+/* 0: the job is the next stage's; else it is still ours, to be given up. */
+static int fetch_and_pass_on(struct job *j) {
     struct crawl *c = j->crawl;
     stage_enter(&c->stats.fetch);
     int r = trine_http_get(c->http, j->url->url, &j->response);
     stage_leave(&c->stats.fetch);
-    c->fetches--;
     frontier_fetched(c->frontier, j->url);
-    crawl_notify(c);
-    if (r == -ECANCELED || r == -ETIMEDOUT || r == -EAGAIN) {
-        job_lose(j);
+    if (r == -ECANCELED || r == -ETIMEDOUT || r == -EAGAIN)
         return r;
-    }
     j->fetched_at_ms = wall_clock_ms();
     j->fetch_ms = (double)j->response.elapsed / 1e6;
+    if (j->response.status > 0)
+        j->body_len = (int64_t)j->response.body.len;
     c->stats.fetched++;
     if (r < 0)
         snprintf(j->error, sizeof(j->error), "%s", j->response.error);
     else if (j->response.status >= 300 && j->response.status < 400 && follow_redirect(j) < 0)
         crawl_fail(c, "out of memory");
-    trine_channel *next = has_body_to_parse(j) ? c->to_parse : c->to_store;
-    r = trine_channel_send(next, &j);
+    bool parses = has_body_to_parse(j);
+    if (!parses)
+        job_drop_body(j);
+    return trine_channel_send(parses ? c->to_parse : c->to_store, &j);
+}
+
+/* The fetch counts as under way until the next stage has room for the page: when parsing is slower
+ * than the network, pages must not pile up in between. */
+static int fetch_page(struct job *j) {
+    struct crawl *c = j->crawl;
+    int r = fetch_and_pass_on(j);
+    c->fetches--;
+    crawl_notify(c);
     if (r < 0)
         job_lose(j);
     return r;

@@ -106,7 +106,6 @@ static int read_result(struct job *j) {
 
 /* 0, also when the page itself failed; else why the wait ended. */
 static int parse_job(struct job *j) {
-    size_t body = j->response.body.len;
     int r = append_trailer(j);
     if (r < 0)
         return r;
@@ -119,7 +118,6 @@ static int parse_job(struct job *j) {
         if (r == 0 && status < 0)
             snprintf(j->error, sizeof(j->error), "parse: %s", trine_error_of(f)->detail);
     }
-    j->response.body.len = body;
     if (r < 0)
         return r;
     if (status == -ECANCELED)
@@ -148,6 +146,7 @@ static int parse_stage(struct crawl *c) {
         stage_enter(&c->stats.process);
         r = parse_job(j);
         stage_leave(&c->stats.process);
+        job_drop_body(j);
         if (r == 0) {
             follow_links(j);
             crawl_notify(c);

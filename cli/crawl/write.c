@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_MOST = 256 };
+enum { BATCH_MOST = 128 };
 
 struct batch {
     struct crawl *crawl;
@@ -27,7 +27,7 @@ static struct store_page row_of(const struct job *j) {
                              .final_url = j->redirect.len ? j->redirect.ptr : j->url->url,
                              .status = r->status,
                              .content_type = answered && *r->content_type ? r->content_type : NULL,
-                             .bytes = answered ? (int64_t)r->body.len : -1,
+                             .bytes = j->body_len,
                              .words = -1,
                              .link_count = -1,
                              .fetched_at_ms = j->fetched_at_ms,
@@ -73,7 +73,7 @@ TRINE_TASK(write_batch, struct batch);
 
 static void count(struct stats *s, const struct job *j) {
     s->stored++;
-    s->bytes += j->response.body.len;
+    s->bytes += j->body_len > 0 ? (uint64_t)j->body_len : 0;
     if (j->error[0])
         s->failed++;
     else if (j->response.status >= 400)
