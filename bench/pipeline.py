@@ -2,8 +2,9 @@
 """make bench: 5,000 real pages through `trine crawl` and through the article's pipeline in Python
 (bench/peers/pipeline.py), in turns, from one nginx. Prints a table; with --json an object a line.
 
-Wall time is measured from outside, CPU over all processes of the program, memory as the largest sum
-of their PSS, looked at 50 times a second (what workers share counts once). Both stores are compared.
+Wall time is measured from outside, CPU over all processes of the program, memory as the largest
+sum of their PSS, looked at 50 times a second (what workers share counts once), in a run of its own.
+Both stores are compared.
 
 usage: pipeline.py [--runs N] [--pages N] [--json] [--only trine|python]"""
 import argparse

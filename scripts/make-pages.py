@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The pages that the pipeline benchmarks fetch: HTML files of installed documentation packages, in a
-random order that is always the same, copied to DIR/site/p/NNN/NNNNN.html.
+"""The pages that the pipeline benchmarks fetch: HTML files of installed documentation packages, in
+a random order that is always the same, copied to DIR/site/p/NNN/NNNNN.html.
 
 usage: make-pages.py DIR [COUNT]
 

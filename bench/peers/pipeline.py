@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The article's pipeline in Python, doing what `trine crawl` does with a list of URLs: fetch all with
-asyncio (aiohttp), take the pages apart in a process pool (html.parser), store them in SQLite. Three
-barriers: each stage begins when the one before it has ended.
+"""The article's pipeline in Python, doing what `trine crawl` does with a list of URLs: fetch all
+with asyncio (aiohttp), take the pages apart in a process pool (html.parser), store them in SQLite.
+Three barriers: each stage begins when the one before it has ended.
 
 usage: pipeline.py URLS STORE CONCURRENCY WORKERS"""
 import asyncio
@@ -115,8 +115,8 @@ def store(path, pages):
     db = sqlite3.connect(path)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")
-    db.execute("CREATE TABLE pages (id INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, final_url TEXT,"
-               " status INTEGER, content_type TEXT, bytes INTEGER, title TEXT, lang TEXT,"
+    db.execute("CREATE TABLE pages (id INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE,"
+               " final_url TEXT, status INTEGER, content_type TEXT, bytes INTEGER, title TEXT, lang TEXT,"
                " words INTEGER, links INTEGER, sha256 TEXT, fetch_ms REAL)")
     db.execute("CREATE TABLE links (page INTEGER NOT NULL, n INTEGER NOT NULL, url TEXT NOT NULL,"
                " PRIMARY KEY (page, n)) WITHOUT ROWID")

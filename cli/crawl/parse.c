@@ -33,8 +33,8 @@ static int64_t monotonic(void) {
 static int parse_html(const struct page_input *input, trine_buf *out) {
     static struct page_parser *parser; /* one a worker, its memory stays hot */
     int r = parser ? 0 : page_parser_new(&parser);
-    const void *bytes;
-    size_t len;
+    const void *bytes = NULL;
+    size_t len = 0;
     if (r == 0)
         r = page_parse(parser, input, &bytes, &len);
     return r < 0 ? r : trine_buf_append(out, bytes, len);

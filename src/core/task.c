@@ -123,13 +123,13 @@ static void check_start(struct scope *s, trine_executor *on, const char *name, c
 
 /* What a start call names; the record is filled from it. */
 struct start {
+    const char *name, *site;
     trine_executor *on;
     const trine_task *task;
     const trine_bytes_task *bytes_task;
     void *arg;
     trine_bytes in;
     trine_buf *out;
-    const char *site;
     bool handle;
 };
 
@@ -152,7 +152,7 @@ static struct trine_future *fill_record(struct scope *s, const struct start *sta
 
 /* Starts a task; its record, with how that went in *ret. NULL: there was not even a record. */
 static struct trine_future *begin(struct scope *s, const struct start *start, int *ret) {
-    const char *name = start->task ? start->task->name : start->bytes_task->name;
+    const char *name = start->name;
     check_start(s, start->on, name, start->site);
     int room = await_place(s);
     struct trine_future *f = fill_record(s, start);
@@ -177,7 +177,8 @@ static struct trine_future *begin(struct scope *s, const struct start *start, in
 int trine_submit_task(trine_scope *s, trine_executor *on, const trine_task *t, void *arg,
                       const char *site) {
     int r;
-    begin(scope_of(s), &(struct start){.on = on, .task = t, .arg = arg, .site = site}, &r);
+    begin(scope_of(s),
+          &(struct start){.name = t->name, .site = site, .on = on, .task = t, .arg = arg}, &r);
     return r;
 }
 
@@ -194,15 +195,21 @@ int trine_map_task(trine_scope *s, trine_executor *on, const trine_task *t, void
 trine_future *trine_start_task(trine_scope *s, trine_executor *on, const trine_task *t, void *arg,
                                const char *site) {
     int r;
-    struct start start = {.on = on, .task = t, .arg = arg, .site = site, .handle = true};
+    struct start start = {
+        .name = t->name, .site = site, .on = on, .task = t, .arg = arg, .handle = true};
     return begin(scope_of(s), &start, &r);
 }
 
 trine_future *trine_start_bytes_task(trine_scope *s, trine_executor *on, const trine_bytes_task *t,
                                      trine_bytes in, trine_buf *ret_out, const char *site) {
     int r;
-    struct start start = {
-        .on = on, .bytes_task = t, .in = in, .out = ret_out, .site = site, .handle = true};
+    struct start start = {.name = t->name,
+                          .site = site,
+                          .on = on,
+                          .bytes_task = t,
+                          .in = in,
+                          .out = ret_out,
+                          .handle = true};
     ret_out->len = 0;
     return begin(scope_of(s), &start, &r);
 }

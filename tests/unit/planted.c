@@ -32,7 +32,7 @@ static int use_after_scope(int i) {
 }
 
 static int too_deep(int depth) {
-    volatile char room[1024];
+    volatile char room[1024] = {0};
     room[depth & 1023] = 1;
     return depth < 1 << 30 ? too_deep(depth + 1) + room[0] : 0;
 }
