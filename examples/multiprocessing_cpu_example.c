@@ -9,14 +9,14 @@
 enum { NUMBERS = 8, REPEAT_MOST = 4000 };
 
 struct factorial {
-    unsigned of;
+    unsigned long of;
     size_t digits; /* the result */
 };
 
 static int compute_factorial(struct factorial *f) {
     mpz_t product;
     mpz_init_set_ui(product, 1);
-    for (unsigned i = 2; i <= f->of; i++)
+    for (unsigned long i = 2; i <= f->of; i++)
         mpz_mul_ui(product, product, i);
     f->digits = mpz_sizeinbase(product, 10);
     mpz_clear(product);
@@ -30,7 +30,7 @@ int main(int argc, char **argv) {
     int64_t start = trine_now();
     int count = 0;
     while (count < NUMBERS * REPEAT_MOST && (count % NUMBERS || seconds_since(start) < 2)) {
-        list[count].of = again[count].of = 5000 + 1000 * (unsigned)(count % NUMBERS);
+        list[count].of = again[count].of = 5000 + 1000 * (unsigned long)(count % NUMBERS);
         compute_factorial(&list[count++]);
     }
     double sequential = seconds_since(start);

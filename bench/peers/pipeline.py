@@ -116,8 +116,8 @@ def store(path, pages):
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("CREATE TABLE pages (id INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE,"
-               " final_url TEXT, status INTEGER, content_type TEXT, bytes INTEGER, title TEXT, lang TEXT,"
-               " words INTEGER, links INTEGER, sha256 TEXT, fetch_ms REAL)")
+               " final_url TEXT, status INTEGER, content_type TEXT, bytes INTEGER, title TEXT,"
+               " lang TEXT, words INTEGER, links INTEGER, sha256 TEXT, fetch_ms REAL)")
     db.execute("CREATE TABLE links (page INTEGER NOT NULL, n INTEGER NOT NULL, url TEXT NOT NULL,"
                " PRIMARY KEY (page, n)) WITHOUT ROWID")
     for number, (row, links) in enumerate(pages, 1):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Include layers: who may include whom (DESIGN: base < arch < core < io < net < http; exec uses
-base, arch and core; core sees io and exec only through core/backend.h and core/executor.h; cli, bench
-and examples see the public headers only), and no cycle of includes."""
+base, arch and core; core sees io and exec only through core/backend.h and core/executor.h; cli,
+examples and benchmarks see no inside of the library), and no cycle of includes."""
 import os
 import re
 from pathlib import Path

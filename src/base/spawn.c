@@ -100,11 +100,11 @@ static int spawn_planned(const char *path, char *const *argv, const struct plan 
 int spawn_process(const char *path, char *const *argv, const int *fds, size_t n, pid_t *ret_pid) {
     if (n > SPAWN_FDS_MAX)
         return -EINVAL;
-    struct plan plan;
+    struct plan plan = {.n = 0};
     int error = plan_init(&plan, fds, n);
     if (error < 0)
         return error;
-    pid_t pid;
+    pid_t pid = -1;
     error = -spawn_planned(path, argv, &plan, &pid);
     plan_done(&plan);
     if (error < 0)

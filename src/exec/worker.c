@@ -104,7 +104,8 @@ static void answer(struct worker *w, int status, const void *body, uint64_t len)
 /* The task's descriptor in this process, or NULL. */
 static const void *find_task(struct worker *w, size_t size) {
     struct place place = {.module = w->frame.module, .offset = w->frame.offset};
-    if (w->found && w->found_size == size && memcmp(&place, &w->found_place, sizeof(place)) == 0)
+    if (w->found && w->found_size == size && place.offset == w->found_place.offset &&
+        memcmp(&place.module, &w->found_place.module, sizeof(place.module)) == 0)
         return w->found;
     const void *found =
         place.offset % _Alignof(trine_task) == 0 ? modules_find(&place, size) : NULL;

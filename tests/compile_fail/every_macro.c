@@ -41,8 +41,7 @@ static int on_pool(trine_executor *pool) {
 static int parent(int *count) {
     struct square s = {*count, 0};
     trine_executor *pool;
-    trine_threads_opts opts = {sizeof(opts), 2, 0, "square"};
-    int error = trine_threads_open(&pool, &opts);
+    int error = trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 2));
     if (error < 0) {
         return error;
     }

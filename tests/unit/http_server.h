@@ -208,8 +208,8 @@ static inline void *server_accept(void *unused) {
         if (i == SERVER_CONNECTIONS)
             abort();
         server.clients[i] = fd;
+        server_count(&server.connections); /* before it can end */
         pthread_create(&server.threads[i], NULL, server_serve, &server.clients[i]);
-        server_count(&server.connections);
     }
     return unused;
 }
