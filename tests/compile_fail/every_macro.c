@@ -29,6 +29,10 @@ static int on_pool(trine_executor *pool) {
     TRINE_SCOPE(all, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(1.5), .limit = 2);
     trine_submit(all, pool, square, &one[0]);
     trine_map(all, pool, square, one, 3);
+    trine_executor *own;
+    int opened = trine_threads_open(&own, TRINE_OPTS(trine_threads_opts, .workers = 1));
+    if (opened == 0)
+        trine_executor_close(&own);
     trine_future *f = trine_start(all, pool, square, &one[1]);
     int error = trine_await(f, &status);
     f = trine_start_bytes(all, pool, upper, in, &text);
