@@ -1,4 +1,4 @@
-/* futex.h - sleep until a word changes: futex(2), private to the process. */
+/* futex.h - sleep until a word changes: futex(2). */
 #ifndef TRINE_BASE_FUTEX_H
 #define TRINE_BASE_FUTEX_H
 
@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Sleeps while *word == expected, until woken, a signal, or the absolute CLOCK_MONOTONIC deadline
+/* Private to the process.
+ * Sleeps while *word == expected, until woken, a signal, or the absolute CLOCK_MONOTONIC deadline
  * (INT64_MAX: none). Why it woke is for the caller to find out. */
 static inline void futex_wait(atomic_uint *word, unsigned expected, int64_t deadline) {
     struct timespec until = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
@@ -20,6 +21,15 @@ static inline void futex_wait(atomic_uint *word, unsigned expected, int64_t dead
 
 static inline void futex_wake(atomic_uint *word, int threads) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads);
+}
+
+/* The same for a word in memory that processes share; without a deadline. */
+static inline void futex_wait_shared(atomic_uint *word, unsigned expected) {
+    syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL);
+}
+
+static inline void futex_wake_shared(atomic_uint *word, int threads) {
+    syscall(SYS_futex, word, FUTEX_WAKE, threads);
 }
 
 #endif

@@ -1,0 +1,189 @@
+/* queue_memory.c - see queue_memory.h. A ring of items under a robust lock, made so that whoever
+ * holds the lock may die between any two instructions:
+ *
+ * - Each change is decided by one store: a put by that to `tail`, a get by that to `head`, close by
+ *   that to `closed`. What was done before it is invisible, so there is nothing to roll back. Words
+ *   are stored with release order, since a killed process has run its instructions in their order.
+ * - `ledger` says during a call what it does, and `ticket` how to see whether it was decided; the
+ *   next one to get the lock reads there whether an item was lost, and counts it in one store.
+ * - Who finds no item or no room sets `awaited` under the lock, and sleeps while `changed` stays as
+ *   it was. Whoever is about to change something first wakes all, then clears `awaited`, then
+ *   decides. A death before the wake-up has changed nothing; the sleepers of a death after it are
+ *   at the lock already, where the kernel hands them on. So no wake-up is lost, and a sleeper that
+ *   dies owes nobody anything.
+ *
+ * Lock order: the memory's lock alone, no call under it waits but for memory.
+ *
+ * Rejected: waking one sleeper (when that one is killed, the others sleep on beside an item);
+ * counting sleepers (the dead stay in the count); waking after the change (a death between the two
+ * leaves sleepers beside an item, unless they all look up every so often); a lock-free ring (a
+ * putter that dies between claiming a place and filling it stops all getters). */
+#include "exec/queue_memory.h"
+
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/panic.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+enum { DOING_NOTHING, DOING_PUT, DOING_GET, DOING = 3, LEDGER_ITEM = 4 };
+#define LOCK_PATIENCE INT64_C(100000000)
+
+#define SET(word, value) atomic_store_explicit(&(word), value, memory_order_release)
+#define GET(word) atomic_load_explicit(&(word), memory_order_relaxed)
+
+size_t queue_memory_size(uint64_t item_size, uint64_t capacity) {
+    size_t bytes;
+    if (__builtin_mul_overflow(item_size, capacity, &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(struct queue_memory), &bytes) || bytes > PTRDIFF_MAX)
+        return 0;
+    return bytes;
+}
+
+void queue_memory_init(struct queue_memory *m, uint64_t id, size_t item_size, size_t capacity) {
+    pthread_mutexattr_t robust;
+    pthread_mutexattr_init(&robust);
+    pthread_mutexattr_setpshared(&robust, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&robust, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&m->lock, &robust);
+    pthread_mutexattr_destroy(&robust);
+    m->id = id;
+    m->item_size = item_size;
+    m->capacity = capacity;
+}
+
+/* --- sleep and wake --- */
+
+void queue_memory_sleep(struct queue_memory *m, unsigned seen) {
+    futex_wait_shared(&m->changed, seen);
+}
+
+void queue_memory_rouse(struct queue_memory *m) {
+    atomic_fetch_add(&m->changed, 1);
+    futex_wake_shared(&m->changed, INT_MAX);
+}
+
+/* Under the lock, before the change. */
+static void wake_sleepers(struct queue_memory *m) {
+    if (!GET(m->awaited))
+        return;
+    queue_memory_rouse(m);
+    SET(m->awaited, false);
+}
+
+/* Under the lock, by who will wait: what for. */
+static int must_wait(struct queue_memory *m, unsigned *ret_seen) {
+    SET(m->awaited, true);
+    *ret_seen = queue_changed(m);
+    return -EAGAIN;
+}
+
+/* --- the lock --- */
+
+/* The owner died with the lock: closes its account. */
+static void recover(struct queue_memory *m) {
+    uint64_t ledger = GET(m->ledger), ticket = GET(m->ticket), doing = ledger & DOING;
+    bool lost =
+        doing == DOING_PUT ? GET(m->tail) != ticket : doing == DOING_GET && GET(m->head) == ticket;
+    SET(m->ledger, ledger - doing + (lost ? LEDGER_ITEM : 0));
+    queue_memory_rouse(m);
+    pthread_mutex_consistent(&m->lock);
+}
+
+/* In glibc's lock a sleeper may be forgotten when the one that was woken in its place is killed
+ * while a third one takes the lock; so nobody sleeps there for long without another try. */
+static void lock(struct queue_memory *m) {
+    int r = pthread_mutex_trylock(&m->lock);
+    while (r == EBUSY || r == ETIMEDOUT) {
+        struct timespec until = clock_left(clock_monotonic() + LOCK_PATIENCE, 0);
+        r = pthread_mutex_clocklock(&m->lock, CLOCK_MONOTONIC, &until);
+    }
+    if (r == EOWNERDEAD)
+        recover(m);
+    else
+        REQUIRE(r == 0, "a queue between processes was overwritten: its lock gives %s",
+                strerrorname_np(r));
+}
+
+static void unlock(struct queue_memory *m) {
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* --- put, get, close --- */
+
+static void begin(struct queue_memory *m, unsigned doing, uint64_t ticket) {
+    SET(m->ticket, ticket);
+    SET(m->ledger, GET(m->ledger) + doing);
+}
+
+static void end(struct queue_memory *m, unsigned doing) {
+    SET(m->ledger, GET(m->ledger) - doing);
+}
+
+/* Where the item of this number lies. */
+static unsigned char *place(struct queue_memory *m, uint64_t number) {
+    return m->items + number % m->capacity * m->item_size;
+}
+
+int queue_memory_put(struct queue_memory *m, const void *item, unsigned *ret_seen) {
+    int r = 0;
+    lock(m);
+    uint64_t tail = GET(m->tail);
+    if (GET(m->closed)) {
+        r = -EPIPE;
+    } else if (tail - GET(m->head) == m->capacity) {
+        r = must_wait(m, ret_seen);
+    } else {
+        begin(m, DOING_PUT, tail + 1);
+        memcpy(place(m, tail), item, m->item_size);
+        wake_sleepers(m);
+        SET(m->tail, tail + 1);
+        end(m, DOING_PUT);
+    }
+    unlock(m);
+    return r;
+}
+
+int queue_memory_get(struct queue_memory *m, void *ret_item, unsigned *ret_seen) {
+    int r = 0;
+    lock(m);
+    uint64_t head = GET(m->head);
+    if (head != GET(m->tail)) {
+        begin(m, DOING_GET, head + 1);
+        memcpy(ret_item, place(m, head), m->item_size);
+        wake_sleepers(m);
+        SET(m->head, head + 1);
+        end(m, DOING_GET);
+    } else if (GET(m->closed)) {
+        r = -EPIPE;
+    } else {
+        r = must_wait(m, ret_seen);
+    }
+    unlock(m);
+    return r;
+}
+
+void queue_memory_close(struct queue_memory *m) {
+    lock(m);
+    wake_sleepers(m);
+    SET(m->closed, true);
+    unlock(m);
+}
+
+/* --- figures --- */
+
+uint64_t queue_memory_count(struct queue_memory *m) {
+    lock(m);
+    uint64_t count = GET(m->tail) - GET(m->head);
+    unlock(m);
+    return count;
+}
+
+uint64_t queue_memory_lost(struct queue_memory *m) {
+    lock(m);
+    uint64_t lost = GET(m->ledger) / LEDGER_ITEM;
+    unlock(m);
+    return lost;
+}

@@ -1,0 +1,195 @@
+/* queue_step.c - a process is killed at each single instruction of a put and of a get in turn, with
+ * nobody else there and with another process asleep beside: the queue goes on, at most the one item
+ * is gone, what is counted as lost is gone, and the sleeper wakes up when there is a reason to. */
+#define TEST_TIMEOUT 120
+#include "test.h"
+
+#include "exec/queue_memory.h"
+
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+
+enum { CAPACITY = 2, STEPS_MOST = 2000000, SLEEPER_MS = 10000 };
+
+struct stage {
+    alignas(64) atomic_bool asleep, woken; /* of the sleeper */
+    int sleeper_got;
+    struct queue_memory queue;
+    unsigned char room[64 * CAPACITY];
+};
+
+static struct stage *stage;
+
+static void set_stage(int items) {
+    memset(stage, 0, sizeof(*stage));
+    queue_memory_init(&stage->queue, 1, sizeof(int), CAPACITY);
+    unsigned seen;
+    for (int i = 1; i <= items; i++)
+        CHECK_EQ(queue_memory_put(&stage->queue, &i, &seen), 0);
+}
+
+/* --- the processes --- */
+
+enum { VICTIM_ITEM = 50, SLEEPER_ITEM = 60 };
+
+static int call(bool put, int *item, unsigned *seen) {
+    return put ? queue_memory_put(&stage->queue, item, seen)
+               : queue_memory_get(&stage->queue, item, seen);
+}
+
+_Noreturn static void be_victim(bool put) {
+    int item = VICTIM_ITEM;
+    unsigned seen;
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+        _exit(2);
+    raise(SIGSTOP);
+    int r = call(put, &item, &seen);
+    syscall(SYS_exit_group, r == 0 ? 0 : 1); /* few instructions, they are stepped through too */
+    __builtin_unreachable();
+}
+
+_Noreturn static void be_sleeper(bool put) {
+    int item = SLEEPER_ITEM;
+    unsigned seen;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (call(put, &item, &seen) == -EAGAIN) {
+        atomic_store(&stage->asleep, true);
+        queue_memory_sleep(&stage->queue, seen);
+    }
+    stage->sleeper_got = item;
+    atomic_store(&stage->woken, true);
+    _exit(0);
+}
+
+static pid_t start(void (*be)(bool), bool put) {
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0)
+        be(put);
+    return pid;
+}
+
+/* Runs the victim for `steps` instructions and kills it; how many it made, which are fewer when it
+ * was done before. */
+static long run_victim(bool put, long steps) {
+    int status;
+    pid_t victim = start(be_victim, put);
+    CHECK_EQ(waitpid(victim, &status, 0), victim);
+    if (!WIFSTOPPED(status))
+        test_skip("this machine does not let processes be traced");
+    for (long i = 0; i < steps; i++) {
+        CHECK_EQ(ptrace(PTRACE_SINGLESTEP, victim, NULL, NULL), 0);
+        CHECK_EQ(waitpid(victim, &status, 0), victim);
+        if (WIFEXITED(status)) {
+            CHECK_EQ(WEXITSTATUS(status), 0);
+            return i;
+        }
+        CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
+    }
+    kill(victim, SIGKILL);
+    CHECK_EQ(waitpid(victim, &status, 0), victim);
+    return steps;
+}
+
+/* --- what must hold then --- */
+
+struct tally {
+    long steps, undone, done, lost;
+};
+
+/* Takes everything out, and finds the items that were there before but for those taken. */
+static int drain(int *ret_items) {
+    unsigned seen;
+    int n = 0;
+    while (n <= CAPACITY && queue_memory_get(&stage->queue, &ret_items[n], &seen) == 0)
+        n++;
+    CHECK(n <= CAPACITY);
+    return n;
+}
+
+static void check_still_works(void) {
+    int item = 70, got = 0;
+    unsigned seen;
+    CHECK_EQ(queue_memory_count(&stage->queue), 0);
+    CHECK_EQ(queue_memory_put(&stage->queue, &item, &seen), 0);
+    CHECK_EQ(queue_memory_put(&stage->queue, &item, &seen), 0);
+    CHECK_EQ(queue_memory_put(&stage->queue, &item, &seen), -EAGAIN);
+    CHECK_EQ(queue_memory_get(&stage->queue, &got, &seen), 0);
+    CHECK_EQ(got, 70);
+}
+
+static void kill_alone(bool put, long steps, struct tally *t) {
+    int items[CAPACITY + 1];
+    set_stage(1);
+    bool whole = run_victim(put, steps) < steps;
+    long lost = (long)queue_memory_lost(&stage->queue);
+    int n = drain(items);
+    bool done = put ? n == 2 : n == 0;
+    CHECK(n == 1 || done);
+    CHECK(n == 0 || items[0] == 1);
+    CHECK(n < 2 || items[1] == VICTIM_ITEM);
+    CHECK(!whole || (done && lost == 0));
+    CHECK(lost == 0 || (lost == 1 && done == !put)); /* gone indeed: never put, or taken */
+    check_still_works();
+    CHECK_EQ(queue_memory_lost(&stage->queue), lost);
+    t->undone += !done;
+    t->done += done;
+    t->lost += lost;
+}
+
+static void await_flag(atomic_bool *flag, const char *what) {
+    for (int64_t end = test_now_ms() + SLEEPER_MS; !atomic_load(flag); usleep(50))
+        if (test_now_ms() >= end)
+            test_fail(__FILE__, __LINE__, "the sleeper never %s", what);
+}
+
+/* The sleeper waits for what the victim is about to do; nobody else touches the queue between. */
+static void kill_beside_sleeper(bool put, long steps, struct tally *t) {
+    int item = VICTIM_ITEM + 1;
+    unsigned seen;
+    set_stage(put ? 0 : CAPACITY);
+    pid_t sleeper = start(be_sleeper, !put);
+    await_flag(&stage->asleep, "slept");
+    run_victim(put, steps);
+    bool done = put ? atomic_load(&stage->queue.tail) == 1 : atomic_load(&stage->queue.head) == 1;
+    if (!done)
+        CHECK_EQ(call(put, &item, &seen), 0);
+    await_flag(&stage->woken, done ? "woke up after the kill" : "woke up at the next call");
+    CHECK_EQ(waitpid(sleeper, NULL, 0), sleeper);
+    CHECK_EQ(stage->sleeper_got, put ? (done ? VICTIM_ITEM : VICTIM_ITEM + 1) : SLEEPER_ITEM);
+    t->undone += !done;
+    t->done += done;
+}
+
+/* At each instruction; in builds where there are very many of them, at as many as time allows. */
+static void kill_everywhere(void (*kill_one)(bool, long, struct tally *), bool put) {
+    struct tally t = {0};
+    stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(stage != MAP_FAILED);
+    set_stage(1);
+    syscall(SYS_getpid); /* bound by now, as are the calls of set_stage */
+    long total = run_victim(put, STEPS_MOST), stride = 1 + total * total / STEPS_MOST;
+    for (long steps = 1; steps <= total + stride; steps += stride, t.steps++)
+        kill_one(put, steps, &t);
+    CHECK(t.undone > 0 && t.done > 0);
+    if (kill_one == kill_alone && stride == 1)
+        CHECK(t.lost > 0);
+    printf("  (%ld kills in %ld instructions: %ld too early, %ld after the change, %ld lost)\n",
+           t.steps, total, t.undone, t.done, t.lost);
+}
+
+TEST(a_putter_may_die_at_any_instruction) {
+    kill_everywhere(kill_alone, true);
+}
+
+TEST(a_getter_may_die_at_any_instruction) {
+    kill_everywhere(kill_alone, false);
+}
+
+TEST(a_getter_sleeps_on_or_wakes_when_a_putter_dies) {
+    kill_everywhere(kill_beside_sleeper, true);
+}
+
+TEST(a_putter_sleeps_on_or_wakes_when_a_getter_dies) {
+    kill_everywhere(kill_beside_sleeper, false);
+}
