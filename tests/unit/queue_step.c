@@ -94,7 +94,7 @@ static long run_victim(bool put, long steps) {
 /* --- what must hold then --- */
 
 struct tally {
-    long steps, undone, done, lost;
+    long kills, undone, done, lost;
 };
 
 /* Takes everything out, and finds the items that were there before but for those taken. */
@@ -118,7 +118,7 @@ static void check_still_works(void) {
     CHECK_EQ(got, 70);
 }
 
-static void kill_alone(bool put, long steps, struct tally *t) {
+static bool kill_alone(bool put, long steps, struct tally *t) {
     int items[CAPACITY + 1];
     set_stage(1);
     bool whole = run_victim(put, steps) < steps;
@@ -135,6 +135,7 @@ static void kill_alone(bool put, long steps, struct tally *t) {
     t->undone += !done;
     t->done += done;
     t->lost += lost;
+    return whole;
 }
 
 static void await_flag(atomic_bool *flag, const char *what) {
@@ -144,13 +145,13 @@ static void await_flag(atomic_bool *flag, const char *what) {
 }
 
 /* The sleeper waits for what the victim is about to do; nobody else touches the queue between. */
-static void kill_beside_sleeper(bool put, long steps, struct tally *t) {
+static bool kill_beside_sleeper(bool put, long steps, struct tally *t) {
     int item = VICTIM_ITEM + 1;
     unsigned seen;
     set_stage(put ? 0 : CAPACITY);
     pid_t sleeper = start(be_sleeper, !put);
     await_flag(&stage->asleep, "slept");
-    run_victim(put, steps);
+    bool whole = run_victim(put, steps) < steps;
     bool done = put ? atomic_load(&stage->queue.tail) == 1 : atomic_load(&stage->queue.head) == 1;
     if (!done)
         CHECK_EQ(call(put, &item, &seen), 0);
@@ -159,23 +160,56 @@ static void kill_beside_sleeper(bool put, long steps, struct tally *t) {
     CHECK_EQ(stage->sleeper_got, put ? (done ? VICTIM_ITEM : VICTIM_ITEM + 1) : SLEEPER_ITEM);
     t->undone += !done;
     t->done += done;
+    return whole;
+}
+
+/* A step at which a putter dies with its item under way. */
+static long step_inside_put(void) {
+    for (long steps = 1;; steps++) {
+        set_stage(1);
+        CHECK_EQ(run_victim(true, steps), steps);
+        if (queue_memory_lost(&stage->queue) == 1)
+            return steps;
+    }
+}
+
+/* A putter dies, and then the getter that finds it dead. */
+static bool kill_after_a_kill(bool put, long steps, struct tally *t) {
+    static long inside;
+    int items[CAPACITY + 1];
+    if (inside == 0)
+        inside = step_inside_put();
+    set_stage(1);
+    run_victim(true, inside);
+    bool whole = run_victim(put, steps) < steps;
+    long lost = (long)queue_memory_lost(&stage->queue);
+    int n = drain(items);
+    CHECK(n <= 1 && (n == 0 || items[0] == 1));
+    CHECK(lost == 1 || (lost == 2 && n == 0));
+    CHECK(!whole || (lost == 1 && n == 0));
+    check_still_works();
+    t->undone += n;
+    t->done += n == 0;
+    t->lost += lost - 1;
+    return whole;
 }
 
 /* At each instruction; in builds where there are very many of them, at as many as time allows. */
-static void kill_everywhere(void (*kill_one)(bool, long, struct tally *), bool put) {
+static void kill_everywhere(bool (*kill_one)(bool, long, struct tally *), bool put) {
     struct tally t = {0};
     stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(stage != MAP_FAILED);
     set_stage(1);
     syscall(SYS_getpid); /* bound by now, as are the calls of set_stage */
     long total = run_victim(put, STEPS_MOST), stride = 1 + total * total / STEPS_MOST;
-    for (long steps = 1; steps <= total + stride; steps += stride, t.steps++)
-        kill_one(put, steps, &t);
+    bool whole = false;
+    for (long steps = 1; !whole; steps += stride, t.kills++)
+        whole = kill_one(put, steps, &t);
     CHECK(t.undone > 0 && t.done > 0);
     if (kill_one == kill_alone && stride == 1)
         CHECK(t.lost > 0);
-    printf("  (%ld kills in %ld instructions: %ld too early, %ld after the change, %ld lost)\n",
-           t.steps, total, t.undone, t.done, t.lost);
+    printf("  (%ld kills, %ld instructions: %ld before the change, %ld after it, %ld lost)\n",
+           t.kills, total, t.undone, t.done, t.lost);
 }
 
 TEST(a_putter_may_die_at_any_instruction) {
@@ -192,4 +226,8 @@ TEST(a_getter_sleeps_on_or_wakes_when_a_putter_dies) {
 
 TEST(a_putter_sleeps_on_or_wakes_when_a_getter_dies) {
     kill_everywhere(kill_beside_sleeper, false);
+}
+
+TEST(who_finds_a_dead_one_may_die_too) {
+    kill_everywhere(kill_after_a_kill, false);
 }
