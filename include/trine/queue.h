@@ -3,7 +3,8 @@
  * tasks of worker processes. See trine.h for [S] and errors.
  *
  * A trine_queue is plain data that names the queue: copy it, or make it a field of the argument of
- * a task that runs in a worker process, where it works as it is.
+ * a task that runs in a worker process, where it works as it is. (As always, an argument is its
+ * task's until that is done: each task gets one of its own.)
  *
  *     struct square { trine_queue numbers, squares; };
  *

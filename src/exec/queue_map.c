@@ -46,7 +46,7 @@ static int mapping_new(int fd, bool keep, uint64_t id, size_t bytes, struct mapp
         memory =
             FAULT(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED, ENOMEM);
     if (memory == MAP_FAILED)
-        r = m ? -errno : -ENOMEM;
+        r = m && errno != EINVAL ? -errno : -ENOMEM; /* EINVAL: larger than an address space */
     if (r < 0 || !keep)
         close(fd);
     if (r < 0) {

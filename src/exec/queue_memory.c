@@ -12,7 +12,8 @@
  *   at the lock already, where the kernel hands them on. So no wake-up is lost, and a sleeper that
  *   dies owes nobody anything.
  *
- * Lock order: the memory's lock alone, no call under it waits but for memory.
+ * Lock order: the memory's lock alone; no call under it waits but for memory. Who is stopped
+ * (SIGSTOP) in it stops the others until it goes on.
  *
  * Rejected: waking one sleeper (when that one is killed, the others sleep on beside an item);
  * counting sleepers (the dead stay in the count); waking after the change (a death between the two
@@ -23,6 +24,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/panic.h"
+#include "base/sanitizer.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -94,12 +96,19 @@ static void recover(struct queue_memory *m) {
 
 /* In glibc's lock a sleeper may be forgotten when the one that was woken in its place is killed
  * while a third one takes the lock; so nobody sleeps there for long without another try. */
+static int sleep_for_lock(pthread_mutex_t *lock) {
+#ifdef __SANITIZE_THREAD__ /* the TSan of gcc 12 does not know pthread_mutex_clocklock */
+    return pthread_mutex_lock(lock);
+#else
+    struct timespec until = clock_left(clock_monotonic() + LOCK_PATIENCE, 0);
+    return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
+#endif
+}
+
 static void lock(struct queue_memory *m) {
     int r = pthread_mutex_trylock(&m->lock);
-    while (r == EBUSY || r == ETIMEDOUT) {
-        struct timespec until = clock_left(clock_monotonic() + LOCK_PATIENCE, 0);
-        r = pthread_mutex_clocklock(&m->lock, CLOCK_MONOTONIC, &until);
-    }
+    while (r == EBUSY || r == ETIMEDOUT)
+        r = sleep_for_lock(&m->lock);
     if (r == EOWNERDEAD)
         recover(m);
     else

@@ -92,9 +92,13 @@ TEST(sizes_that_cannot_be_are_refused) {
     CHECK_EQ(trine_queue_open(1, SIZE_MAX / 2 - 4096, &q), -ENOMEM);
     int lowest = dup(0);
     close(lowest);
-    struct rlimit few = {.rlim_cur = (rlim_t)lowest, .rlim_max = 1024};
+    struct rlimit before, few;
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)lowest;
     CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
     CHECK_EQ(trine_queue_open(1, 1, &q), -EMFILE);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
     CHECK_EQ(q.id_, 5);
 }
 

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 
-enum { CAPACITY = 2, STEPS_MOST = 2000000, SLEEPER_MS = 10000 };
+enum { CAPACITY = 2, STEPS_MOST = 2000000, EFFORT = 200000, SLEEPER_MS = 10000 };
 
 struct stage {
     alignas(64) atomic_bool asleep, woken; /* of the sleeper */
@@ -165,7 +165,9 @@ static bool kill_beside_sleeper(bool put, long steps, struct tally *t) {
 
 /* A step at which a putter dies with its item under way. */
 static long step_inside_put(void) {
-    for (long steps = 1;; steps++) {
+    set_stage(1);
+    long total = run_victim(true, STEPS_MOST);
+    for (long steps = 1;; steps += 1 + total / 40) {
         set_stage(1);
         CHECK_EQ(run_victim(true, steps), steps);
         if (queue_memory_lost(&stage->queue) == 1)
@@ -201,7 +203,7 @@ static void kill_everywhere(bool (*kill_one)(bool, long, struct tally *), bool p
     CHECK(stage != MAP_FAILED);
     set_stage(1);
     syscall(SYS_getpid); /* bound by now, as are the calls of set_stage */
-    long total = run_victim(put, STEPS_MOST), stride = 1 + total * total / STEPS_MOST;
+    long total = run_victim(put, STEPS_MOST), stride = 1 + total * total / EFFORT;
     bool whole = false;
     for (long steps = 1; !whole; steps += stride, t.kills++)
         whole = kill_one(put, steps, &t);
