@@ -146,7 +146,7 @@ struct end {
     trine_queue queue;
     int items, status;
     int64_t sum;
-    int *others;
+    atomic_int *turns;
 };
 
 static int put_items(struct end *e) {
@@ -169,7 +169,7 @@ TRINE_TASK(get_items, struct end);
 
 static int count_turns(struct end *e) {
     while (!e->sum) {
-        (*e->others)++;
+        atomic_fetch_add(e->turns, 1);
         int r = trine_sleep(TRINE_US(50));
         if (r < 0)
             return r;
@@ -208,7 +208,7 @@ TEST(coroutines_of_one_loop_wait_for_each_other) {
 
 static void *put_late(void *arg) {
     struct end *e = arg;
-    while (atomic_load((atomic_int *)e->others) < 20) /* the loop lives while the getter waits */
+    while (atomic_load(e->turns) < 20) /* the loop lives while the getter waits */
         sched_yield();
     CHECK_EQ(put_items(e), 0);
     CHECK_EQ(trine_queue_close(&e->queue), 0);
@@ -216,7 +216,7 @@ static void *put_late(void *arg) {
 }
 
 static int wait_beside_others(struct end *e) {
-    struct end counter = {.others = e->others};
+    struct end counter = {.turns = e->turns};
     TRINE_SCOPE(s);
     CHECK_EQ(trine_spawn(s, count_turns, &counter), 0);
     CHECK_EQ(get_items(e), 0);
@@ -226,8 +226,8 @@ static int wait_beside_others(struct end *e) {
 TRINE_TASK(wait_beside_others, struct end);
 
 TEST(a_waiting_coroutine_lets_others_run) {
-    int turns = 0;
-    struct end e = {.queue = open_queue(sizeof(int), 2), .items = 3, .others = &turns};
+    atomic_int turns = 0;
+    struct end e = {.queue = open_queue(sizeof(int), 2), .items = 3, .turns = &turns};
     struct end putter = e;
     pthread_t thread;
     CHECK_EQ(pthread_create(&thread, NULL, put_late, &putter), 0);
