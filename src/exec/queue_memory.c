@@ -10,7 +10,7 @@
  *   it was. Whoever is about to change something first wakes all, then clears `awaited`, then
  *   decides. A death before the wake-up has changed nothing; the sleepers of a death after it are
  *   at the lock already, where the kernel hands them on. So no wake-up is lost, and a sleeper that
- *   dies owes nobody anything.
+ *   dies owes nobody anything. Who finds the owner dead wakes all as well.
  *
  * Lock order: the memory's lock alone; no call under it waits but for memory. Who is stopped
  * (SIGSTOP) in it stops the others until it goes on.

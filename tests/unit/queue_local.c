@@ -4,6 +4,8 @@
 
 #include <trine/queue.h>
 
+#include "exec/queue_map.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -316,4 +318,41 @@ TEST(pool_threads_wait_and_are_cancelled) {
     }
     trine_queue_free(&stuck.queue);
     trine_executor_close(&pool);
+}
+
+/* --- the bell --- */
+
+static int wait_long(struct end *e) {
+    struct mapping *m;
+    struct strand *self;
+    CHECK_EQ(queue_map_enter(&e->queue, &m), 0);
+    CHECK_EQ(strand_enter(&self), 0);
+    e->status = bell_wait(&m->bell, self, queue_changed(m->memory), "test");
+    queue_map_leave(m);
+    return 0;
+}
+TRINE_TASK(wait_long, struct end);
+
+/* One who has seen what is past does not wait, although another one waits for what is to come. */
+static int come_late(struct end *e) {
+    struct mapping *m;
+    struct strand *self;
+    TRINE_SCOPE(s, .timeout = TRINE_SEC(5));
+    CHECK_EQ(trine_spawn(s, wait_long, e), 0);
+    CHECK_EQ(trine_sleep(TRINE_MS(5)),
+             0); /* the bell's thread sleeps by now, or the case is easy */
+    CHECK_EQ(queue_map_enter(&e->queue, &m), 0);
+    CHECK_EQ(strand_enter(&self), 0);
+    CHECK_EQ(bell_wait(&m->bell, self, queue_changed(m->memory) - 1, "test"), 0);
+    queue_memory_rouse(m->memory);
+    queue_map_leave(m);
+    CHECK_EQ(trine_join(s), 0);
+    return e->status;
+}
+TRINE_TASK(come_late, struct end);
+
+TEST(who_comes_too_late_to_wait_does_not) {
+    struct end e = {.queue = open_queue(sizeof(int), 1), .status = 1};
+    CHECK_EQ(trine_run(come_late, &e), 0);
+    trine_queue_free(&e.queue);
 }

@@ -3,7 +3,7 @@
 
 #include <trine/queue.h>
 
-#include <sys/mman.h>
+#include <fcntl.h>
 
 /* --- two workers, a queue of tasks and one of results --- */
 
@@ -121,8 +121,14 @@ static int get_one_in_a_loop(struct errand *e) {
 TRINE_TASK(get_one_in_a_loop, struct errand);
 
 static int get_one_or_give_up(struct errand *e) {
-    TRINE_SCOPE(s, .timeout = TRINE_MS(5));
-    return trine_queue_get(&e->queue, &e->n);
+    trine_queue copy = e->queue;
+    int r;
+    {
+        TRINE_SCOPE(s, .timeout = TRINE_MS(5));
+        r = trine_queue_get(&copy, &e->n);
+    }
+    trine_queue_free(&copy); /* also ends what was to wake us */
+    return r;
 }
 TRINE_TASK(get_one_or_give_up, struct errand);
 
@@ -217,6 +223,9 @@ TEST(a_freed_queue_is_stale_in_a_worker) {
     e.queue.fd_ = other.queue.fd_; /* as if it had been given the number of the freed one's */
     CHECK_EQ(RUN_ERRAND(pool, get_one, &e), -ESTALE);
     CHECK_EQ(trine_queue_count(&other.queue), 1);
+    e.queue.fd_ = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK_EQ(RUN_ERRAND(pool, get_one, &e), -ESTALE); /* not even tried: that gives -EISDIR */
+    close(e.queue.fd_);
     trine_queue_free(&other.queue);
     trine_executor_close(&pool);
 }
