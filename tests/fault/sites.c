@@ -6,7 +6,7 @@
 #include "base/fault.h"
 #include "core/backend.h"
 
-#include <trine.h>
+#include <trine/queue.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +44,40 @@ static int use_channel(struct number *n) {
 }
 TRINE_TASK(use_channel, struct number);
 
+struct end {
+    trine_queue queue;
+    int n;
+};
+
+static int get_one(struct end *e) {
+    int r = trine_queue_get(&e->queue, &e->n);
+    return r == -EPIPE ? 0 : r;
+}
+TRINE_TASK(get_one, struct end);
+
+/* The getter waits, as a coroutine or in another process. */
+static int use_queue(trine_executor *pool) {
+    struct end e = {.n = 0};
+    int item = 5, r = trine_queue_open(sizeof(int), 2, &e.queue);
+    if (r < 0)
+        return r;
+    trine_queue ours = e.queue;
+    {
+        TRINE_SCOPE(s, .timeout = TRINE_SEC(30));
+        trine_submit(s, pool, get_one, &e);
+        r = trine_yield();
+        if (r == 0)
+            r = trine_queue_put(&ours, &item);
+        trine_queue_close(&ours);
+        int joined = trine_join(s);
+        r = r < 0 ? r : joined;
+    }
+    trine_queue_free(&ours);
+    if (r == 0 && e.n != item)
+        exit(EXIT_WRONG);
+    return r;
+}
+
 static int on_pool(trine_executor *pool) {
     struct number n[20];
     for (int i = 0; i < 20; i++)
@@ -66,6 +100,8 @@ static int all_executors(struct number *unused) {
         first = r;
     if ((r = trine_blocking(twice, &n)) < 0 && first == 0)
         first = r;
+    if ((r = use_queue(NULL)) < 0 && first == 0)
+        first = r;
     trine_threads_opts threads = {.size = sizeof(threads), .workers = 2};
     if ((r = trine_threads_open(&pool, &threads)) == 0) {
         r = on_pool(pool);
@@ -76,6 +112,8 @@ static int all_executors(struct number *unused) {
     trine_processes_opts processes = {.size = sizeof(processes), .workers = 2};
     if ((r = trine_processes_open(&pool, &processes)) == 0) {
         r = on_pool(pool);
+        if (r == 0)
+            r = use_queue(pool);
         trine_executor_close(&pool);
     }
     return first ? first : r;
