@@ -145,7 +145,9 @@ typedef struct trine_run_opts {
     uint32_t size; /* sizeof(trine_run_opts); every options struct begins so, to grow later */
     trine_backend_kind backend TRINE_ZERO_;
     size_t stack_size
-        TRINE_ZERO_; /* bytes of each coroutine's stack; 0: 64 KiB less the guard page */
+        TRINE_ZERO_;          /* bytes of each coroutine's stack; 0: 64 KiB less the guard page */
+    int64_t spin TRINE_ZERO_; /* ns that the thread, with nothing to do, looks on for what other
+                               * threads send before it sleeps; I/O may wait as long. 0: none */
 } trine_run_opts;
 
 /* Runs `task` as the main coroutine of a loop on this thread and returns when it has returned, with
@@ -196,7 +198,7 @@ TRINE_PUBLIC_ int trine_join(trine_scope *scope);
 #define TRINE_SCOPE_(scope, ...)                                                                   \
     const trine_scope_opts scope##_opts_ = {.size = sizeof(trine_scope_opts), __VA_ARGS__};        \
     trine_scope scope##_memory_;                                                                   \
-    trine_scope *scope __attribute__((cleanup(trine_scope_close))) =                               \
+    trine_scope *scope __attribute__((cleanup(trine_scope_close), unused)) =                       \
         trine_scope_open(&scope##_memory_, &scope##_opts_, TRINE_HERE_)
 
 /* Opens a scope that ends with the enclosing block: TRINE_SCOPE(s); or, with options in the order
@@ -223,6 +225,11 @@ TRINE_PUBLIC_ int trine_map_task(trine_scope *s, trine_executor *on, const trine
 TRINE_PUBLIC_ trine_future *trine_start_task(trine_scope *s, trine_executor *on,
                                              const trine_task *t, void *arg, const char *site);
 
+/* map in a fail-fast scope of its own: returns when all `n` tasks are done, with 0 or the first
+ * error. Errors as trine_join and trine_map_task. [S] any thread. */
+TRINE_PUBLIC_ int trine_map_all_task(trine_executor *on, const trine_task *t, void *args, size_t n,
+                                     const char *site);
+
 /* Starts a bytes task in a process pool (elsewhere it runs as well, without a copy). `in` must stay
  * valid until the task is done; `ret_out`, all zero or reused, is filled when the future's status
  * is >= 0, and stays the caller's to free. */
@@ -230,12 +237,22 @@ TRINE_PUBLIC_ trine_future *trine_start_bytes_task(trine_scope *s, trine_executo
                                                    const trine_bytes_task *t, trine_bytes in,
                                                    trine_buf *ret_out, const char *site);
 
+/* A future that is done, with status 0, after `ns` nanoseconds of the loop's turns, never less; it
+ * has no task and no stack, so a million of them are cheap. trine_cancel, or the end of the scope,
+ * makes it done at once with -ECANCELED or -ETIMEDOUT. It is awaited, dropped and handed out by
+ * trine_next_done as any other; but trine_join does not wait for it, and closing the scope just
+ * stops it. Aborts when memory is short. Does not suspend; owner's thread and its coroutines. */
+TRINE_PUBLIC_ trine_future *trine_start_after(trine_scope *s, int64_t ns, const char *site);
+#define trine_after(s, ns) trine_start_after(s, ns, TRINE_HERE_)
+
 #define trine_spawn(s, fn, arg)                                                                    \
     trine_submit_task(s, NULL, &fn##_task, TRINE_ARG_(fn, arg), TRINE_HERE_)
 #define trine_submit(s, on, fn, arg)                                                               \
     trine_submit_task(s, on, &fn##_task, TRINE_ARG_(fn, arg), TRINE_HERE_)
 #define trine_map(s, on, fn, args, n)                                                              \
     trine_map_task(s, on, &fn##_task, TRINE_ARG_(fn, args), n, TRINE_HERE_)
+#define trine_map_all(on, fn, args, n)                                                             \
+    trine_map_all_task(on, &fn##_task, TRINE_ARG_(fn, args), n, TRINE_HERE_)
 #define trine_start(s, on, fn, arg)                                                                \
     trine_start_task(s, on, &fn##_task, TRINE_ARG_(fn, arg), TRINE_HERE_)
 #define trine_start_bytes(s, on, fn, in, ret_out)                                                  \
@@ -285,11 +302,30 @@ TRINE_PUBLIC_ size_t trine_errors(trine_scope *s, trine_error *ret_errors, size_
 
 /* --- executors ------------------------------------------------------------------------------ */
 
+/* What a submission to a thread pool does when its queue is full. */
+typedef enum trine_full {
+    TRINE_FULL_WAIT,    /* waits for room: [S] (default) */
+    TRINE_FULL_FAIL,    /* gives -EBUSY */
+    TRINE_FULL_RUN_HERE /* runs the task itself, before it returns; in a coroutine that holds up the
+                         * loop as long */
+} trine_full;
+
 typedef struct trine_threads_opts {
     uint32_t size;
     unsigned workers TRINE_ZERO_; /* threads at the most; 0: min(32, usable CPUs + 4) */
     unsigned queue TRINE_ZERO_;   /* tasks that wait for a thread at the most; 0: 4,096 */
     const char *name TRINE_ZERO_; /* threads are called NAME-0 ...; NULL: "trine"; borrowed */
+    trine_full when_full TRINE_ZERO_;
+    /* Called in each thread before its first and after its last task; may be NULL. */
+    void (*on_start)(void *hook_arg) TRINE_ZERO_;
+    void (*on_stop)(void *hook_arg) TRINE_ZERO_;
+    void *hook_arg TRINE_ZERO_;
+    int64_t idle TRINE_ZERO_; /* ns without a task after which a thread ends; 0: 10 s; negative:
+                               * never */
+    int64_t spin TRINE_ZERO_; /* ns that one thread without a task looks on before it sleeps, so
+                               * that the next one begins at once; 0: 20 us; negative: none */
+    bool help TRINE_ZERO_;    /* a plain thread that awaits a task of the pool which has not begun
+                               * runs it itself; a thread of the pool does so in any case */
 } trine_threads_opts;
 
 typedef struct trine_processes_opts {
@@ -310,6 +346,10 @@ TRINE_MUST_USE_ int trine_threads_open(trine_executor **ret_pool, const trine_th
 TRINE_MUST_USE_ int trine_processes_open(trine_executor **ret_pool,
                                          const trine_processes_opts *opts);
 
+/* The same thread pool for work that can wait: its tasks begin when none of the others does. It
+ * goes with the pool, and is not to be closed. Never waits; any thread. */
+TRINE_PUBLIC_ trine_executor *trine_threads_background(trine_executor *pool);
+
 /* Closes a pool and sets *pool to NULL; waits until its tasks are done: to drop them, cancel their
  * scope before. Submitting to it from now on gives -ESHUTDOWN. [S], never fails. */
 TRINE_PUBLIC_ void trine_executor_close(trine_executor **pool);
@@ -327,18 +367,29 @@ TRINE_MUST_USE_ int trine_blocking_task(const trine_task *task, void *arg);
 /* --- channels ------------------------------------------------------------------------------- */
 
 /* A bounded queue of items of one size, first in, first out, between coroutines and threads of one
- * process; any thread may use it. `capacity` >= 1. NULL when memory is short. */
+ * process; any thread may use it. `capacity` 0: a sender waits until a receiver takes the item.
+ * NULL when memory is short. */
 TRINE_PUBLIC_ trine_channel *trine_channel_new(size_t item_size, size_t capacity);
 
-/* Copies one item in; waits while the channel is full. -EPIPE: it is closed. [S] */
+/* Copies one item in; waits while the channel is full. -EPIPE, or what it was closed with: it is
+ * closed. [S] */
 TRINE_MUST_USE_ int trine_channel_send(trine_channel *c, const void *item);
 
-/* Takes one item out; waits while the channel is empty. -EPIPE: closed, and nothing is left. [S] */
+/* Takes one item out; waits while the channel is empty. -EPIPE, or what it was closed with: closed,
+ * and nothing is left. [S] */
 TRINE_MUST_USE_ int trine_channel_recv(trine_channel *c, void *ret_item);
+
+/* The same without waiting: -EAGAIN when the channel is full, or empty. Any thread, callbacks too.
+ */
+TRINE_MUST_USE_ int trine_channel_try_send(trine_channel *c, const void *item);
+TRINE_MUST_USE_ int trine_channel_try_recv(trine_channel *c, void *ret_item);
 
 /* No more items: senders get -EPIPE, receivers take what is left and then get -EPIPE. Never waits;
  * closing twice is harmless. */
 TRINE_PUBLIC_ void trine_channel_close(trine_channel *c);
+
+/* The same with another error in place of -EPIPE, a negative errno; the first close stays. */
+TRINE_PUBLIC_ void trine_channel_close_error(trine_channel *c, int error);
 
 /* Items in the channel now; a hint, since other threads go on. */
 TRINE_PUBLIC_ size_t trine_channel_count(trine_channel *c);

@@ -83,18 +83,23 @@ TRINE_MUST_USE_ int trine_http_open(trine_http **ret_http, const trine_http_opts
 TRINE_PUBLIC_ void trine_http_close(trine_http **http);
 
 /* Fetches a URL into *ret. Returns 0 when a response came, whatever its status; then the response
- * is whole. On an error `error` tells more, and `status` and `url` tell how far it got. -EINVAL not
- * a URL -EPROTONOSUPPORT  a URL that is neither http nor https, given or redirected to -ENXIO there
- * is no such host -EREMOTEIO        the name could not be looked up (no name server answered)
+ * is whole. On an error `error` tells more, and `status` and `url` tell how far it got.
+ *
+ *   -EINVAL           not a URL
+ *   -EPROTONOSUPPORT  a URL that is neither http nor https, given or redirected to
+ *   -ENXIO            there is no such host
+ *   -EREMOTEIO        the name could not be looked up (no name server answered)
  *   -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH ...  no connection, as connect(2) has it
  *   -ECONNRESET       the server closed the connection before the response was whole
  *   -ETIME            the request's timeout, or the connect timeout, is over
- *   -EPROTO           the answer is not HTTP, or TLS failed; -EKEYREJECTED: its certificate
+ *   -EPROTO           the answer is not HTTP, or TLS failed
+ *   -EKEYREJECTED     the server's certificate is not to be trusted
  *   -EBADMSG          the body cannot be decompressed
  *   -EFBIG            the body exceeds max_body, or the headers 256 KiB
  *   -ELOOP            more redirects than max_redirects
  *   -EBUSY            256 name look-ups hang already (see trine_blocking)
  *   -EMFILE, -ENOMEM
+ *
  * [S] any thread; also in a coroutine with the smallest stack: TLS runs on the loop's own. */
 TRINE_MUST_USE_ int trine_http_get(trine_http *http, const char *url, trine_http_response *ret);
 

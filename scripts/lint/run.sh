@@ -26,6 +26,7 @@ run scripts/lint/house.py
 run scripts/lint/symbols.py "$build"
 run scripts/lint/headers.sh
 run scripts/lint/compile_fail.sh
+run scripts/lint/clang.sh
 run scripts/lint/tidy.sh "$build"
 run scripts/lint/selftest.sh "$build"
 

@@ -11,6 +11,8 @@ struct list {
     struct list *prev, *next;
 };
 
+enum { CACHE_LINE = 64 };
+
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define LIST_EACH(node, head)                                                                      \
@@ -36,9 +38,14 @@ static inline void list_push_front(struct list *head, struct list *node) {
     list_push(head->next, node);
 }
 
-static inline void list_remove(struct list *node) {
+/* Takes a node out that nobody will look at until it joins a list again. */
+static inline void list_unlink(struct list *node) {
     node->prev->next = node->next;
     node->next->prev = node->prev;
+}
+
+static inline void list_remove(struct list *node) {
+    list_unlink(node);
     list_init(node);
 }
 

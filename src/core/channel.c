@@ -1,30 +1,23 @@
 /* channel.c - a bounded queue of items between coroutines and threads of one process.
  *
  * Invariants, under the lock: receivers wait only while the ring is empty, senders only while it is
- * full; so never both. A value goes straight to a waiting receiver; a sender that waits has its
- * value taken over by the receiver that makes room. Nothing is consumed by a cancelled wait.
+ * full; so never both, but for those whose select was decided elsewhere, whom waitq_pop passes
+ * over. A value goes straight to a waiting receiver; a sender that waits has its value taken over
+ * by the receiver that makes room. Nothing is consumed by a cancelled wait.
  * Lock order: the channel's lock alone.
  * Rejected: a lock-free ring with separate parking (the order of waiters would be lost). */
-#include <trine.h>
+#include "core/channel.h"
 
 #include "base/fault.h"
 #include "base/panic.h"
-#include "core/waitq.h"
+#include "core/enter.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct trine_channel {
-    pthread_mutex_t lock;
-    struct list receivers, senders; /* of struct waiter */
-    size_t item_size, capacity, first, count;
-    bool closed;
-    char ring[];
-};
-
 trine_channel *trine_channel_new(size_t item_size, size_t capacity) {
-    REQUIRE(item_size > 0 && capacity > 0, "a channel needs items of a size and a capacity >= 1");
+    REQUIRE(item_size > 0, "a channel needs items of a size");
     size_t bytes;
     if (__builtin_mul_overflow(item_size, capacity, &bytes) ||
         __builtin_add_overflow(bytes, sizeof(trine_channel), &bytes))
@@ -32,97 +25,185 @@ trine_channel *trine_channel_new(size_t item_size, size_t capacity) {
     trine_channel *c = FAULT(malloc(bytes), NULL, ENOMEM);
     if (!c)
         return NULL;
-    *c = (trine_channel){.item_size = item_size, .capacity = capacity};
-    pthread_mutex_init(&c->lock, NULL);
+    *c = (trine_channel){.item_size = item_size, .capacity = capacity, .end = item_size * capacity};
+    home_lock_init(&c->lock);
     list_init(&c->receivers);
     list_init(&c->senders);
     return c;
 }
 
-static void put(trine_channel *c, const void *item) {
-    size_t i = c->first + c->count;
-    if (i >= c->capacity)
-        i -= c->capacity;
-    memcpy(c->ring + i * c->item_size, item, c->item_size);
+/* Most items are a word; a call of memcpy costs more than the switch to the receiver. */
+static inline void copy(void *to, const void *from, size_t size) {
+    if (size == sizeof(uint64_t))
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, size);
+}
+
+static inline void put(trine_channel *c, const void *item) {
+    copy(c->ring + c->in, item, c->item_size);
+    size_t next = c->in + c->item_size;
+    c->in = next == c->end ? 0 : next;
     c->count++;
 }
 
-static void take(trine_channel *c, void *item) {
-    memcpy(item, c->ring + c->first * c->item_size, c->item_size);
-    if (++c->first == c->capacity)
-        c->first = 0;
+static inline void take(trine_channel *c, void *item) {
+    copy(item, c->ring + c->out, c->item_size);
+    size_t next = c->out + c->item_size;
+    c->out = next == c->end ? 0 : next;
     c->count--;
 }
 
+static inline struct waiter *first_of(struct list *queue) {
+    return list_empty(queue) ? NULL : waitq_pop(queue);
+}
+
+static inline int try_send(trine_channel *c, const void *item, struct waiter **ret_wake) {
+    *ret_wake = NULL;
+    if (c->closed)
+        return c->closed;
+    struct waiter *receiver = first_of(&c->receivers);
+    if (receiver)
+        copy(receiver->item, item, c->item_size);
+    else if (c->count < c->capacity)
+        put(c, item);
+    else
+        return -EAGAIN;
+    *ret_wake = receiver;
+    return 0;
+}
+
+static inline int try_recv(trine_channel *c, void *ret_item, struct waiter **ret_wake) {
+    *ret_wake = NULL;
+    if (c->count) {
+        take(c, ret_item);
+        struct waiter *sender = first_of(&c->senders);
+        if (sender)
+            put(c, sender->item);
+        *ret_wake = sender;
+        return 0;
+    }
+    struct waiter *sender = first_of(&c->senders);
+    if (!sender)
+        return c->closed ? c->closed : -EAGAIN;
+    copy(ret_item, sender->item, c->item_size);
+    *ret_wake = sender;
+    return 0;
+}
+
+int channel_try_send(trine_channel *c, const void *item, struct waiter **ret_wake) {
+    return try_send(c, item, ret_wake);
+}
+
+int channel_try_recv(trine_channel *c, void *ret_item, struct waiter **ret_wake) {
+    return try_recv(c, ret_item, ret_wake);
+}
+
+/* --- waiting --- */
+
+struct channel_wait {
+    struct waiter waiter;
+    trine_channel *channel;
+};
+
+static void leave_channel(struct strand *s, int reason) {
+    struct channel_wait *w = s->wait_arg;
+    bool quick = home_lock_take(&w->channel->lock);
+    bool queued = !list_empty(&w->waiter.node);
+    if (queued)
+        list_remove(&w->waiter.node);
+    home_lock_drop(&w->channel->lock, quick);
+    if (queued)
+        strand_unpark(s, reason);
+}
+
+/* With the lock held, which it drops. */
+static int wait_in(trine_channel *c, struct list *queue, struct strand *self, void *item,
+                   const struct wait_kind *kind, bool quick) {
+    struct channel_wait w = {.waiter = {.item = item}, .channel = c};
+    waitq_add(queue, &w.waiter, self, NULL);
+    home_lock_drop(&c->lock, quick);
+    return strand_park(self, kind, &w);
+}
+
 int trine_channel_send(trine_channel *c, const void *item) {
+    static const struct wait_kind kind = {.name = "channel send", .abort = leave_channel};
     struct strand *self;
-    int r = strand_enter(&self);
+    int r = strand_enter_here(&self);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&c->lock);
-    if (c->closed) {
-        pthread_mutex_unlock(&c->lock);
-        return -EPIPE;
-    }
-    struct waiter *receiver = waitq_pop(&c->receivers);
-    if (!receiver && c->count == c->capacity) {
-        struct waiter w = {.item = (void *)item};
-        waitq_add(&c->senders, &w, self, &c->lock);
-        pthread_mutex_unlock(&c->lock);
-        return waitq_park(&w, "channel send");
-    }
-    if (receiver)
-        memcpy(receiver->item, item, c->item_size);
-    else
-        put(c, item);
-    pthread_mutex_unlock(&c->lock);
-    if (receiver)
-        waitq_wake(receiver, 0);
-    return 0;
+    struct waiter *wake;
+    bool quick = home_lock_take(&c->lock);
+    r = try_send(c, item, &wake);
+    if (r == -EAGAIN)
+        return wait_in(c, &c->senders, self, (void *)item, &kind, quick);
+    home_lock_drop(&c->lock, quick);
+    if (wake)
+        waitq_wake(wake, 0);
+    return r;
 }
 
 int trine_channel_recv(trine_channel *c, void *ret_item) {
+    static const struct wait_kind kind = {.name = "channel receive", .abort = leave_channel};
     struct strand *self;
-    int r = strand_enter(&self);
+    int r = strand_enter_here(&self);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&c->lock);
-    if (!c->count) {
-        struct waiter w = {.item = ret_item};
-        bool closed = c->closed;
-        if (!closed)
-            waitq_add(&c->receivers, &w, self, &c->lock);
-        pthread_mutex_unlock(&c->lock);
-        return closed ? -EPIPE : waitq_park(&w, "channel receive");
-    }
-    take(c, ret_item);
-    struct waiter *sender = waitq_pop(&c->senders);
-    if (sender)
-        put(c, sender->item);
-    pthread_mutex_unlock(&c->lock);
-    if (sender)
-        waitq_wake(sender, 0);
-    return 0;
+    struct waiter *wake;
+    bool quick = home_lock_take(&c->lock);
+    r = try_recv(c, ret_item, &wake);
+    if (r == -EAGAIN)
+        return wait_in(c, &c->receivers, self, ret_item, &kind, quick);
+    home_lock_drop(&c->lock, quick);
+    if (wake)
+        waitq_wake(wake, 0);
+    return r;
+}
+
+int trine_channel_try_send(trine_channel *c, const void *item) {
+    struct waiter *wake;
+    bool quick = home_lock_take(&c->lock);
+    int r = try_send(c, item, &wake);
+    home_lock_drop(&c->lock, quick);
+    if (wake)
+        waitq_wake(wake, 0);
+    return r;
+}
+
+int trine_channel_try_recv(trine_channel *c, void *ret_item) {
+    struct waiter *wake;
+    bool quick = home_lock_take(&c->lock);
+    int r = try_recv(c, ret_item, &wake);
+    home_lock_drop(&c->lock, quick);
+    if (wake)
+        waitq_wake(wake, 0);
+    return r;
+}
+
+/* --- the end --- */
+
+void trine_channel_close_error(trine_channel *c, int error) {
+    REQUIRE(error < 0 && error != -EAGAIN,
+            "a channel is closed with a negative errno other than -EAGAIN, not %d", error);
+    struct taken taken = {0};
+    bool quick = home_lock_take(&c->lock);
+    if (!c->closed)
+        c->closed = error;
+    error = c->closed;
+    taken_add_all(&taken, &c->receivers);
+    taken_add_all(&taken, &c->senders);
+    home_lock_drop(&c->lock, quick);
+    taken_wake(&taken, error);
 }
 
 void trine_channel_close(trine_channel *c) {
-    struct list waiters;
-    list_init(&waiters);
-    pthread_mutex_lock(&c->lock);
-    c->closed = true;
-    struct waiter *w;
-    while ((w = waitq_pop(&c->receivers)) || (w = waitq_pop(&c->senders)))
-        list_push(&waiters, &w->node);
-    pthread_mutex_unlock(&c->lock);
-    /* They are out of the queue for good: nobody but us knows them. */
-    for (struct list *node; (node = list_pop(&waiters));)
-        waitq_wake(container_of(node, struct waiter, node), -EPIPE);
+    trine_channel_close_error(c, -EPIPE);
 }
 
 size_t trine_channel_count(trine_channel *c) {
-    pthread_mutex_lock(&c->lock);
+    bool quick = home_lock_take(&c->lock);
     size_t count = c->count;
-    pthread_mutex_unlock(&c->lock);
+    home_lock_drop(&c->lock, quick);
     return count;
 }
 
@@ -131,7 +212,7 @@ void trine_channel_free(trine_channel **c) {
         return;
     REQUIRE(list_empty(&(*c)->receivers) && list_empty(&(*c)->senders),
             "a channel was freed while tasks wait in it: close it and join them before");
-    pthread_mutex_destroy(&(*c)->lock);
+    home_lock_done(&(*c)->lock);
     free(*c);
     *c = NULL;
 }

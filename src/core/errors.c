@@ -40,7 +40,7 @@ void scope_note_error(struct scope *s, struct trine_future *f) {
     if (i >= ERRORS_KEPT)
         return;
     s->errors->kept[i] = f->error;
-    s->errors->failures[i] = f->failure;
+    s->errors->failures[i] = future_failure(f);
     f->listed = true;
 }
 
@@ -63,5 +63,5 @@ size_t trine_errors(trine_scope *public, trine_error *ret_errors, size_t n) {
 }
 
 const trine_error *trine_error_of(const trine_future *f) {
-    return f->state == FUTURE_DONE && f->error.code < 0 ? &f->error : NULL;
+    return f->state == FUTURE_DONE && f->status < 0 ? &f->error : NULL;
 }

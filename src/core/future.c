@@ -6,49 +6,32 @@
 #include "core/future.h"
 
 #include "base/panic.h"
+#include "core/enter.h"
 #include "core/executor.h"
-#include "core/records.h"
-#include "core/scope.h"
 #include "core/waitlist.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct trine_future *future_new(struct loop *l) {
-    struct trine_future *f = record_take(l);
-    if (!f)
-        return NULL;
-    *f = (struct trine_future){.home = l, .status = -EINPROGRESS};
-    list_init(&f->in_scope);
-    list_init(&f->in_queue);
-    list_init(&f->waiters);
-    return f;
+/* Fills f->error, which lies where what is needed no more did. */
+void future_settle_error(struct trine_future *f, int status) {
+    const struct failure *failure = future_failure(f);
+    const char *detail = strerrordesc_np(-status);
+    if (failure)
+        detail = failure->detail;
+    else if (status == -ECANCELED)
+        detail = "it was cancelled";
+    else if (status == -ENOMEM && f->kind == RECORD_COROUTINE && !f->strand)
+        detail = f->home->stacks ? f->home->stacks->why_none : "no memory for its stack";
+    f->error = (trine_error){.code = status,
+                             .signal = failure ? failure->signal : 0,
+                             .task = future_name(f),
+                             .site = f->site,
+                             .detail = detail ? detail : "an unknown error"};
 }
 
-void future_free(struct trine_future *f) {
-    if (!f->listed)
-        free(f->failure);
-    record_give(f->home, f);
-}
-
-static const char *detail_of(const struct trine_future *f, int status) {
-    if (f->failure)
-        return f->failure->detail;
-    return status == -ECANCELED ? "it was cancelled" : strerrordesc_np(-status);
-}
-
-void future_settle(struct trine_future *f, int status) {
-    f->status = status;
-    f->state = FUTURE_DONE;
-    if (status < 0) {
-        const char *detail = detail_of(f, status);
-        f->error = (trine_error){.code = status,
-                                 .signal = f->failure ? f->failure->signal : 0,
-                                 .task = future_name(f),
-                                 .site = f->site,
-                                 .detail = detail ? detail : "an unknown error"};
-    }
+void future_wake_waiters(struct trine_future *f) {
     waitlist_wake_all(&f->waiters);
 }
 
@@ -64,14 +47,8 @@ void future_done_remote(struct trine_future *f, int status, struct failure *fail
     loop_post(f->home, &f->done);
 }
 
-int future_run(struct trine_future *f) {
-    if (f->task)
-        return f->task->run(f->arg);
-    return f->bytes_task->run(f->in, f->out);
-}
-
 static struct strand *awaiter(const trine_future *f) {
-    struct loop *l = loop_self();
+    struct loop *l = loop_here();
     REQUIRE(f->home == l,
             "the future of %s, started at %s, was used by another thread than its "
             "scope's",
@@ -79,12 +56,18 @@ static struct strand *awaiter(const trine_future *f) {
     return l->current;
 }
 
+static const struct wait_kind awaiting = {.name = "await", .abort = waitlist_abort};
+
 int trine_await(trine_future *f, int *ret_status) {
     struct strand *self = awaiter(f);
     while (f->state != FUTURE_DONE) {
-        int r = self ? strand_reason(self) : -EAGAIN;
-        if (r == 0)
-            r = waitlist_park(&f->waiters, self, "await");
+        int r = self ? strand_reason_here(self) : -EAGAIN;
+        if (r == 0) {
+            struct future_waiter w = {.strand = self};
+            list_push(&f->waiters, &w.node);
+            r = strand_park_here(self, &awaiting, NULL);
+            list_remove(&w.node);
+        }
         if (r < 0 && f->state != FUTURE_DONE)
             return r;
     }
@@ -132,16 +115,11 @@ static bool handles_left(struct scope *s) {
 }
 
 static struct trine_future *take_done(struct scope *s) {
-    LIST_EACH(node, &s->done) {
-        struct trine_future *f = container_of(node, struct trine_future, in_scope);
-        if (f->handed_out)
-            continue;
-        f->handed_out = true;
-        list_remove(&f->in_scope); /* those handed out stand at the front */
-        list_push_front(&s->done, &f->in_scope);
-        return f;
-    }
-    return NULL;
+    if (list_empty(&s->done))
+        return NULL;
+    struct list *node = list_pop(&s->done);
+    list_push(&s->handed_out, node);
+    return container_of(node, struct trine_future, in_scope);
 }
 
 int trine_next_done(trine_scope *public, trine_future **ret_future) {
@@ -175,8 +153,10 @@ void trine_cancel(trine_future *f, int reason) {
 void trine_future_drop(trine_future *f) {
     awaiter(f);
     f->handle = false;
-    if (f->state != FUTURE_DONE)
+    if (f->state != FUTURE_DONE && f->kind != RECORD_TIME)
         return;
-    list_remove(&f->in_scope);
+    if (f->state != FUTURE_DONE)
+        loop_timer_stop(f->home, &f->timer);
+    list_unlink(&f->in_scope);
     future_free(f);
 }

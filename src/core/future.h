@@ -7,9 +7,14 @@
 #include <trine.h>
 
 #include "base/list.h"
+#include "core/loop.h"
 #include "core/message.h"
+#include "core/timer.h"
 
+#include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
 
 struct loop;
 struct scope;
@@ -27,41 +32,61 @@ struct failure {
     char detail[];
 };
 
+/* Ordered by use: what a coroutine's record needs is two cache lines, a future of time ends with
+ * its timer, a coroutine's record before what is the executor's. */
 struct trine_future {
-    struct list in_scope; /* in scope->tasks; done with a handle: in scope->done */
-    struct list in_queue; /* in scope->pending; started: the executor's to use, under its lock */
+    struct list in_scope; /* in scope->tasks; done with a handle: in scope->done, or
+                           * scope->handed_out after trine_next_done */
+    struct list waiters;  /* of struct future_waiter */
     struct scope *scope;  /* NULL: the main coroutine's */
     struct loop *home;    /* the scope's loop: where it comes back to */
-    struct trine_executor *on;
-    const trine_task *task;             /* either this ... */
-    const trine_bytes_task *bytes_task; /* ... or this, with in and out */
-    void *arg;
-    trine_bytes in;
-    trine_buf *out;
     const char *site;
-    struct strand *strand; /* a coroutine's */
-    struct list waiters;   /* of struct future_waiter */
-    enum future_state state;
-    bool handle;      /* the user holds it: kept when done */
-    bool handed_out;  /* by trine_next_done */
-    bool cancel_told; /* whoever runs it has been asked to end it */
-    bool listed;      /* its failure is in the scope's list of errors, which owns it */
-    struct trine_error error;
-    struct trine_future *next_unused;
+    int status;        /* result; final when it comes back */
     atomic_int cancel; /* why it is asked to end; read by trine_cancelled in any thread */
 
-    /* the executor's: */
-    int status; /* result; final when it comes back */
-    struct failure *failure;
-    struct message done;    /* posts it back */
-    struct message control; /* the executor's own, e.g. submission or cancel */
-    atomic_int phase;       /* the executor's own */
-    void *executor_data;    /* the executor's own */
+    uint8_t kind;     /* enum record_kind */
+    uint8_t state;    /* enum future_state */
+    bool handle;      /* the user holds it: kept when done */
+    bool cancel_told; /* whoever runs it has been asked to end it */
+    bool listed;      /* its failure is in the scope's list of errors, which owns it */
+    union {
+        struct timer timer;       /* of a future of time, until it is done */
+        struct trine_error error; /* when done, in the place of what is needed no more */
+        struct {
+            void *arg;
+            trine_bytes in; /* of a bytes task */
+            trine_buf *out;
+            const trine_task *task;    /* NULL: it is a bytes task */
+            struct trine_executor *on; /* NULL: a coroutine */
+            struct strand *strand;     /* a coroutine's */
+            const trine_bytes_task *bytes_task;
+            struct list in_queue; /* in scope->pending; started: the executor's, under its lock */
+
+            /* the executor's: */
+            struct failure *failure;
+            struct message done;    /* posts it back */
+            struct message control; /* the executor's own, e.g. submission or cancel */
+            void *executor_data;    /* the executor's own */
+            atomic_int phase;       /* the executor's own */
+        };
+    };
+};
+
+enum {
+    FUTURE_OF_TIME_SIZE = offsetof(struct trine_future, timer) + sizeof(struct timer),
+    FUTURE_OF_COROUTINE_SIZE = offsetof(struct trine_future, failure)
 };
 
 /* The name for messages, of either kind of task. */
 static inline const char *future_name(const struct trine_future *f) {
+    if (f->kind == RECORD_TIME)
+        return "trine_after";
     return f->task ? f->task->name : f->bytes_task->name;
+}
+
+/* What was left by who ran it, or NULL. */
+static inline struct failure *future_failure(const struct trine_future *f) {
+    return f->kind == RECORD_TASK ? f->failure : NULL;
 }
 
 /* An executor is done with it: status and failure (may be NULL, heap, becomes the core's) are
@@ -73,7 +98,11 @@ struct failure *failure_new(int signal, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Runs the task's function on the calling strand: its value. */
-int future_run(struct trine_future *f);
+static inline int future_run(struct trine_future *f) {
+    if (f->task)
+        return f->task->run(f->arg);
+    return f->bytes_task->run(f->in, f->out);
+}
 
 /* --- the owner's side --- */
 
@@ -82,13 +111,42 @@ struct future_waiter {
     struct strand *strand;
 };
 
-/* A fresh record of a task of this loop, or NULL. */
-struct trine_future *future_new(struct loop *l);
+/* A fresh record, pending, or NULL; all that a kind does not use, and all else, is for the caller
+ * to fill. Not the whole record is cleared: that would cost more than all else in starting a task.
+ */
+static inline struct trine_future *future_new(struct loop *l, enum record_kind kind) {
+    struct trine_future *f = (struct trine_future *)record_take(&l->records, kind);
+    if (__builtin_expect(!f, 0))
+        return NULL;
+    f->home = l;
+    list_init(&f->waiters);
+    f->status = -EINPROGRESS;
+    atomic_init(&f->cancel, 0);
+    f->state = FUTURE_PENDING;
+    f->kind = (uint8_t)kind;
+    f->handle = f->cancel_told = f->listed = false;
+    return f;
+}
 
 /* Recycles it, with its failure unless the scope's list owns that. */
-void future_free(struct trine_future *f);
+static inline void future_free(struct trine_future *f) {
+    if (f->kind == RECORD_TASK && !f->listed)
+        free(f->failure);
+    record_give(&f->home->records, f, (enum record_kind)f->kind);
+}
+
+/* Parts of future_settle: fills f->error; wakes all. */
+void future_settle_error(struct trine_future *f, int status) __attribute__((cold));
+void future_wake_waiters(struct trine_future *f);
 
 /* It has ended: its state, its error's detail; wakes who awaits it. */
-void future_settle(struct trine_future *f, int status);
+static inline void future_settle(struct trine_future *f, int status) {
+    f->status = status;
+    f->state = FUTURE_DONE;
+    if (__builtin_expect(status < 0, 0))
+        future_settle_error(f, status);
+    if (!list_empty(&f->waiters))
+        future_wake_waiters(f);
+}
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/futex.h"
 #include "base/panic.h"
+#include "base/relax.h"
 #include "core/switch.h"
 
 #include <errno.h>
@@ -119,15 +120,33 @@ void loop_forget_fd(struct loop *l, int fd) {
 /* --- the turn --- */
 
 static void run_ready(struct loop *l) {
-    struct strand *first = container_of(list_pop(&l->ready), struct strand, run);
+    struct strand *first = l->ready;
+    l->ready = first->next_ready;
     l->budget = SWITCHES_PER_TURN;
+    l->operations = OPERATIONS_PER_TURN;
     strand_switch(&l->thread, first);
     l->current = NULL;
+}
+
+/* Looks for a message for a while: waking a thread takes longer than most answers. */
+static bool spin(struct loop *l, int64_t deadline) {
+    int64_t until = loop_read_clock(l) + l->spin;
+    until = deadline < until ? deadline : until;
+    do {
+        for (int i = 0; i < 50; i++) {
+            if (atomic_load_explicit(&l->inbox, memory_order_relaxed))
+                return true;
+            cpu_relax();
+        }
+    } while (loop_read_clock(l) < until);
+    return false;
 }
 
 /* Sleeps until `deadline` or a message. Messages posted before `sleeping` was set are seen by the
  * look at the inbox after it; later ones find `sleeping` and wake us. */
 static void sleep_until(struct loop *l, int64_t deadline) {
+    if (l->spin && spin(l, deadline))
+        return;
     atomic_store(&l->sleeping, l->backend ? LOOP_IN_BACKEND : LOOP_ON_FUTEX);
     if (!atomic_load(&l->inbox)) {
         if (l->backend)
@@ -140,12 +159,12 @@ static void sleep_until(struct loop *l, int64_t deadline) {
 
 void loop_turn(struct loop *l) {
     l->turn++;
-    if (!list_empty(&l->ready))
+    if (l->ready)
         run_ready(l);
     loop_drain_inbox(l);
     if (timers_fresh(&l->timers))
         timers_settle(&l->timers, loop_read_clock(l));
-    if (list_empty(&l->ready) && l->thread.wait)
+    if (!l->ready && l->thread.wait)
         sleep_until(l, timers_next(&l->timers));
     else if (l->backend)
         ask_backend(l, 0);

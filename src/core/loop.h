@@ -9,6 +9,7 @@
 #include "base/seam.h"
 #include "core/backend.h"
 #include "core/message.h"
+#include "core/records.h"
 #include "core/strand.h"
 #include "core/timer.h"
 
@@ -16,21 +17,27 @@
 
 struct loop {
     struct strand *current; /* who runs; NULL: the loop itself, in a callback */
-    struct list ready;      /* strands to run, first in, first out */
-    unsigned budget;        /* switches left in this turn */
-    bool running;           /* inside trine_run: coroutines may be spawned */
-    size_t stack_stride;    /* of its coroutines' stacks, guard included */
+    struct strand *ready;   /* the first one to run, linked by next_ready; NULL: none */
+    struct strand *ready_last;
+    unsigned budget;                /* switches left in this turn */
+    unsigned operations;            /* that may still begin in this turn, waiting or not */
+    struct cxa_globals *exceptions; /* the thread's; NULL: no C++ runtime is here */
+    bool running;                   /* inside trine_run: coroutines may be spawned */
+    size_t stack_stride;            /* of its coroutines' stacks, guard included */
     struct strand
         thread; /* the thread's own strand; in trine_run it waits for the main coroutine */
     const void *thread_low; /* bounds of the thread's stack, for sanitizers; learnt at a switch */
     size_t thread_size;
     int64_t now; /* as of this turn */
     uint64_t turn;
+    int64_t spin;  /* ns to look for messages before sleeping */
+    uint64_t dice; /* of select's choice; never 0 */
     struct timers timers;
     struct backend *backend; /* opened at the first I/O */
     struct watch wake_watch;
-    struct stacks *stacks;   /* cache of coroutine stacks; NULL until the first */
-    struct records *records; /* recycled task records */
+    struct stacks *stacks;  /* cache of coroutine stacks; NULL until the first */
+    struct records records; /* recycled records of futures */
+    void *signal_stack;     /* see overflow.c; NULL: not ours, or none yet */
 
     _Alignas(64) _Atomic(struct message *) inbox; /* newest first */
     atomic_uint sleeping; /* LOOP_AWAKE, or where a poster finds the sleeper */
@@ -40,8 +47,18 @@ struct loop {
 
 enum { LOOP_AWAKE, LOOP_ON_FUTEX, LOOP_IN_BACKEND };
 
+enum { OPERATIONS_PER_TURN = 4096 };
+
 /* The calling thread's loop, made at the first call; aborts when memory is short. */
 struct loop *loop_self(void) SEAM(loop_self);
+
+/* The same for the inside of libtrine, in two instructions; libraries beside it cannot see it. */
+extern __thread struct loop *loop_of_thread
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+static inline struct loop *loop_here(void) {
+    struct loop *l = loop_of_thread;
+    return __builtin_expect(l != NULL, 1) ? l : loop_self();
+}
 
 /* Opens the backend if need be, for I/O, watches. Errors of epoll_create1, eventfd. */
 int loop_open_backend(struct loop *l) SEAM(loop_open_backend);
@@ -55,7 +72,12 @@ void loop_drain_inbox(struct loop *l);
 
 /* Puts a strand at the end of the run queue. */
 static inline void loop_make_ready(struct loop *l, struct strand *s) {
-    list_push(&l->ready, &s->run);
+    s->next_ready = NULL;
+    if (l->ready)
+        l->ready_last->next_ready = s;
+    else
+        l->ready = s;
+    l->ready_last = s;
 }
 
 /* Time now, from the backend or the clock; loop->now is the present turn's. */

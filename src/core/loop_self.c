@@ -9,7 +9,7 @@
 #include "base/panic.h"
 #include "base/sanitizer.h"
 #include "core/loop.h"
-#include "core/records.h"
+#include "core/overflow.h"
 #include "core/scope.h"
 #include "core/stack.h"
 
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static __thread struct loop *self __attribute__((tls_model("initial-exec")));
+__thread struct loop *loop_of_thread;
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct loop *unused;
@@ -33,19 +33,21 @@ static void recycle(void *arg) {
     if (l->backend)
         l->backend->kind->close(l->backend);
     l->backend = NULL;
+    overflow_unwatch(l);
     stacks_free(l->stacks);
     l->stacks = NULL;
-    records_free(l->records);
-    l->records = NULL;
-    self = NULL;
+    records_free(&l->records);
+    loop_of_thread = NULL;
     pthread_mutex_lock(&pool_lock);
     l->next_free = unused;
     unused = l;
     pthread_mutex_unlock(&pool_lock);
 }
 
+/* The child has only this thread: forgetting its loop leads every call into loop_self. */
 static void note_fork(void) {
     forked = true;
+    loop_of_thread = NULL;
 }
 
 static void prepare(void) {
@@ -74,20 +76,24 @@ static struct loop *loop_new(void) {
     return l;
 }
 
+/* There when the program links the C++ runtime. Weak, since the library itself needs none. */
+extern struct cxa_globals *__cxa_get_globals(void) __attribute__((weak));
+
 static void loop_adopt(struct loop *l) {
-    list_init(&l->ready);
+    l->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
+    l->ready = NULL;
     l->thread = (struct strand){.loop = l};
-    list_init(&l->thread.run);
     l->thread.tsan_fiber = sanitizer_fiber_self();
     l->thread_low = NULL;
     l->current = &l->thread;
     l->now = clock_monotonic();
+    l->dice = (uint64_t)l->now | 1;
     timers_init(&l->timers, l->now);
 }
 
 struct loop *loop_self(void) {
-    if (__builtin_expect(self != NULL && !forked, 1))
-        return self;
+    if (__builtin_expect(loop_of_thread != NULL, 1))
+        return loop_of_thread;
     REQUIRE(!forked, "a child made by fork() used the library: it may only exec or _exit; "
                      "for work in another process open a process pool");
     pthread_once(&once, prepare);
@@ -96,5 +102,5 @@ struct loop *loop_self(void) {
         l = loop_new();
     loop_adopt(l);
     pthread_setspecific(at_thread_end, l);
-    return self = l;
+    return loop_of_thread = l;
 }

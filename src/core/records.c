@@ -5,57 +5,40 @@
 
 #include "base/fault.h"
 #include "core/future.h"
-#include "core/loop.h"
 
 #include <stdlib.h>
 
-enum { RECORDS_PER_CHUNK = 63 };
-
-struct chunk {
-    struct chunk *next;
-    struct trine_future records[RECORDS_PER_CHUNK];
+struct record_chunk {
+    struct record_chunk *next;
+    _Alignas(CACHE_LINE) char memory[];
 };
 
-struct records {
-    struct trine_future *unused;
-    struct chunk *chunks;
+enum { CHUNK_BYTES = 64 << 10, CHUNK_ROOM = CHUNK_BYTES - 2 * CACHE_LINE };
+#define WHOLE_LINES(bytes) (((bytes) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE)
+
+static const size_t sizes[RECORD_KINDS] = {
+    [RECORD_COROUTINE] = WHOLE_LINES(FUTURE_OF_COROUTINE_SIZE),
+    [RECORD_TASK] = WHOLE_LINES(sizeof(struct trine_future)),
+    [RECORD_TIME] = FUTURE_OF_TIME_SIZE,
 };
 
-static int add_chunk(struct records *r) {
-    struct chunk *c = FAULT(malloc(sizeof(*c)), NULL, ENOMEM);
+struct unused_record *records_add(struct records *r, enum record_kind kind) {
+    struct record_chunk *c =
+        FAULT(aligned_alloc(CACHE_LINE, sizeof(*c) + CHUNK_ROOM), NULL, ENOMEM);
     if (!c)
-        return -1;
+        return NULL;
     c->next = r->chunks;
     r->chunks = c;
-    for (int i = RECORDS_PER_CHUNK; i-- > 0;) {
-        c->records[i].next_unused = r->unused;
-        r->unused = &c->records[i];
-    }
-    return 0;
-}
-
-struct trine_future *record_take(struct loop *l) {
-    if (!l->records && !(l->records = FAULT(calloc(1, sizeof(struct records)), NULL, ENOMEM)))
-        return NULL;
-    if (!l->records->unused && add_chunk(l->records) < 0)
-        return NULL;
-    struct trine_future *f = l->records->unused;
-    l->records->unused = f->next_unused;
-    return f;
-}
-
-void record_give(struct loop *l, struct trine_future *f) {
-    f->next_unused = l->records->unused;
-    l->records->unused = f;
+    for (size_t i = CHUNK_ROOM / sizes[kind]; i-- > 0;)
+        record_give(r, c->memory + i * sizes[kind], kind);
+    return r->unused[kind];
 }
 
 void records_free(struct records *r) {
-    if (!r)
-        return;
-    for (struct chunk *c = r->chunks; c;) {
-        struct chunk *next = c->next;
+    for (struct record_chunk *c = r->chunks; c;) {
+        struct record_chunk *next = c->next;
         free(c);
         c = next;
     }
-    free(r);
+    *r = (struct records){.chunks = NULL};
 }

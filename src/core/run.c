@@ -21,12 +21,15 @@ int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts
             "trine_run was called inside a loop: spawn a task instead");
     if (opts && opts->stack_size && !l->stacks)
         l->stack_stride = opts->stack_size;
-    struct trine_future *f = future_new(l);
+    struct trine_future *f = future_new(l, RECORD_COROUTINE);
     if (!f)
         return -ENOMEM;
+    f->scope = NULL;
+    f->on = NULL;
     f->task = task;
     f->arg = arg;
     f->site = "trine_run";
+    l->spin = opts ? opts->spin : 0;
     l->running = true;
     int status = -ENOMEM;
     if (coroutine_new(l, f, 0)) {
@@ -34,6 +37,7 @@ int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts
         status = f->status;
     }
     l->running = false;
+    l->spin = 0;
     future_free(f);
     return status;
 }

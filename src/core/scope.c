@@ -10,6 +10,7 @@
 #include "core/scope.h"
 
 #include "base/panic.h"
+#include "core/enter.h"
 #include "core/executor.h"
 #include "core/waitlist.h"
 
@@ -29,17 +30,17 @@ const char *scope_site(const struct scope *s) {
     return s->site;
 }
 
-static struct scope *checked(trine_scope *public) {
+static inline struct scope *checked(trine_scope *public) {
     struct scope *s = scope_of(public);
     REQUIRE(s && s->magic == SCOPE_MAGIC, "a scope was used that is not open: open it with "
                                           "TRINE_SCOPE or trine_scope_open");
     return s;
 }
 
-static struct scope *owned(trine_scope *public) {
+static inline struct scope *owned(trine_scope *public) {
     struct scope *s = checked(public);
     REQUIRE(
-        s->owner->loop == loop_self(),
+        s->owner->loop == loop_here(),
         "the scope opened at %s was used by another thread: open one in the thread that uses it "
         "(only trine_scope_cancel may be called from any)",
         s->site);
@@ -78,6 +79,7 @@ trine_scope *trine_scope_open(trine_scope *memory, const trine_scope_opts *opts,
     list_init(&s->tasks);
     list_init(&s->pending);
     list_init(&s->done);
+    list_init(&s->handed_out);
     list_init(&s->room_waiters);
     list_init(&s->done_waiters);
     list_init(&s->idle_waiters);
@@ -154,7 +156,7 @@ void trine_scope_cancel(trine_scope *public, int reason) {
     struct scope *s = checked(public);
     int outcome = reason ? reason : -ECANCELED;
     REQUIRE(outcome < 0, "trine_scope_cancel wants a negative errno or 0, not %d", reason);
-    if (s->owner->loop == loop_self()) {
+    if (s->owner->loop == loop_here()) {
         scope_end(s, RANK_POLICY, -ECANCELED, outcome);
         return;
     }
@@ -197,7 +199,7 @@ static void apply_policy(struct scope *s, int status) {
     }
 }
 
-static void start_pending(struct scope *s) {
+static __attribute__((noinline)) void start_pending(struct scope *s) {
     while (!s->reason && !list_empty(&s->pending) && s->running < s->limit) {
         struct trine_future *f = container_of(list_pop(&s->pending), struct trine_future, in_queue);
         s->waiting--;
@@ -210,7 +212,7 @@ static void start_pending(struct scope *s) {
 void scope_task_done(struct scope *s, struct trine_future *f, int status) {
     s->running--;
     future_settle(f, status);
-    list_remove(&f->in_scope);
+    list_unlink(&f->in_scope);
     if (status < 0 && !(s->reason && (status == -ECANCELED || status == s->reason)))
         scope_note_error(s, f);
     bool kept = f->handle;
@@ -219,11 +221,12 @@ void scope_task_done(struct scope *s, struct trine_future *f, int status) {
     else
         future_free(f);
     apply_policy(s, status);
-    start_pending(s);
+    if (!list_empty(&s->pending))
+        start_pending(s);
     bool idle = !s->running && !s->waiting;
-    if (kept || idle)
+    if ((kept || idle) && !list_empty(&s->done_waiters))
         waitlist_wake_all(&s->done_waiters);
-    if (idle)
+    if (idle && !list_empty(&s->idle_waiters))
         waitlist_wake_all(&s->idle_waiters);
 }
 
@@ -231,14 +234,19 @@ void scope_task_done(struct scope *s, struct trine_future *f, int status) {
 
 static const struct wait_kind joining = {.name = "join"};
 
-static void drain(struct scope *s, struct strand *self) {
-    while (s->running || s->waiting)
-        waitlist_park_drain(&s->idle_waiters, self, &joining);
+/* Waits, cancelled or not: the kind has no abort. */
+static inline void drain(struct scope *s, struct strand *self) {
+    while (s->running || s->waiting) {
+        struct future_waiter w = {.strand = self};
+        list_push(&s->idle_waiters, &w.node);
+        strand_park_here(self, &joining, NULL);
+        list_remove(&w.node);
+    }
 }
 
 int trine_join(trine_scope *public) {
     struct scope *s = owned(public);
-    struct strand *self = strand_self();
+    struct strand *self = s->owner->loop->current;
     if (!self)
         return -EAGAIN;
     REQUIRE(!self->task || self->task->scope != s,
@@ -277,8 +285,10 @@ void trine_scope_close(trine_scope **public) {
     await_cancel_message(s);
     loop_timer_stop(self->loop, &s->deadline);
     loop_timer_stop(self->loop, &s->overdue);
+    list_append(&s->done, &s->handed_out);
     for (struct list *node; (node = list_pop(&s->done));)
         future_free(container_of(node, struct trine_future, in_scope));
+    after_stop_all(s);
     scope_errors_free(s);
     self->scope = s->outer;
     s->magic = 0;

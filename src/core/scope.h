@@ -24,11 +24,14 @@ struct scope {
     struct scope *outer;      /* the next scope out on the owner's strand */
     struct list tasks;        /* all that are pending or started, and dropped handles */
     struct list pending;      /* those that wait for the limit */
-    struct list done;         /* done, with a handle */
+    struct list done;         /* done, with a handle, in order of completion */
+    struct list handed_out;   /* those of them that trine_next_done gave */
     struct list room_waiters; /* struct future_waiter: wait for a pending place */
     struct list done_waiters; /* likewise: trine_next_done */
     struct list idle_waiters; /* likewise: join and close, until no task is left */
-    unsigned running, waiting, limit, waiting_max;
+    /* In this order: were the two counts neighbours, compilers would test both with one wide load,
+     * which waits for the narrow store before it to reach the cache. */
+    unsigned running, limit, waiting, waiting_max;
     struct scope_errors *errors; /* NULL until the first */
     struct timer deadline, overdue;
     atomic_int cancel_asked; /* by another thread: the outcome it asked for */
@@ -63,6 +66,10 @@ int task_launch(struct trine_future *f);
  * begun from beginning; the first mark stays. */
 void task_mark_cancelled(struct trine_future *f, int reason);
 void task_cancel(struct trine_future *f, int reason);
+
+/* after.c: the scope's futures of time that are not done: one ends with `reason`; all are freed. */
+void after_cancel(struct trine_future *f, int reason);
+void after_stop_all(struct scope *s);
 
 /* errors.c: keeps the error; the first 16 with their detail. */
 void scope_note_error(struct scope *s, struct trine_future *f);

@@ -33,5 +33,5 @@ int trine_sleep(int64_t ns) {
 }
 
 int64_t trine_now(void) {
-    return loop_read_clock(loop_self());
+    return loop_read_clock(loop_here());
 }

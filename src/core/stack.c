@@ -18,25 +18,24 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
+#define OWN_PIDFD (-10001) /* PIDFD_SELF_THREAD_GROUP, Linux 6.14: no descriptor is needed */
 
-enum { STACKS_PER_SLAB = 32 };
+/* Stacks begin at different lines of their top page: were all at the same one, they would fight for
+ * a few sets of the caches, and switching among 1,000 coroutines would cost twice as much. Half of
+ * the page is left for the first frames, so that no second page is touched. */
+enum { STACKS_PER_SLAB = 32, COLOURS = 32 };
 
 struct slab {
     struct slab *next;
     char *memory;
     unsigned valgrind_ids[STACKS_PER_SLAB];
-};
-
-struct stacks {
-    struct stack *cached;
-    struct slab *slabs;
-    size_t stride, page;
-    unsigned fresh; /* stacks of the newest slab not used yet */
 };
 
 enum guard_kind { GUARD_UNKNOWN, GUARD_MADVISE, GUARD_MPROTECT };
@@ -58,18 +57,35 @@ static bool guard_holds(void *guard) {
     return holds;
 }
 
-static int install_guard(void *guard, size_t page) {
+/* One system call for a whole slab: the ranges of one process_madvise. Where the kernel does not
+ * let a process say that of itself, false. */
+static bool install_at_once(char *memory, size_t stride, size_t page) {
+    struct iovec guards[STACKS_PER_SLAB];
+    for (unsigned i = 0; i < STACKS_PER_SLAB; i++)
+        guards[i] = (struct iovec){memory + i * stride, page};
+    long done = syscall(SYS_process_madvise, OWN_PIDFD, guards, (size_t)STACKS_PER_SLAB,
+                        MADV_GUARD_INSTALL, 0u);
+    return done == (long)(page * STACKS_PER_SLAB);
+}
+
+/* Guards at the low ends of a slab's stacks: 0, or a negative errno. */
+static int install_guards(char *memory, size_t stride, size_t page) {
     int kind = atomic_load_explicit(&guard_kind_known, memory_order_relaxed);
-    if (kind != GUARD_MPROTECT) {
-        bool done = madvise(guard, page, MADV_GUARD_INSTALL) == 0;
-        if (kind == GUARD_UNKNOWN) {
-            kind = done && guard_holds(guard) ? GUARD_MADVISE : GUARD_MPROTECT;
-            atomic_store(&guard_kind_known, kind);
-        }
-        if (done && kind == GUARD_MADVISE)
-            return 0;
+    if (kind == GUARD_UNKNOWN) {
+        bool holds = madvise(memory, page, MADV_GUARD_INSTALL) == 0 && guard_holds(memory);
+        kind = holds ? GUARD_MADVISE : GUARD_MPROTECT;
+        atomic_store(&guard_kind_known, kind);
     }
-    return FAULT(mprotect(guard, page, PROT_NONE), -1, ENOMEM) ? -errno : 0;
+    if (kind == GUARD_MADVISE && install_at_once(memory, stride, page))
+        return 0;
+    for (unsigned i = 0; i < STACKS_PER_SLAB; i++) {
+        char *guard = memory + i * stride;
+        if (kind == GUARD_MADVISE && madvise(guard, page, MADV_GUARD_INSTALL) == 0)
+            continue;
+        if (FAULT(mprotect(guard, page, PROT_NONE), -1, ENOMEM))
+            return -errno;
+    }
+    return 0;
 }
 
 struct stacks *stacks_new(size_t stride) {
@@ -81,67 +97,58 @@ struct stacks *stacks_new(size_t stride) {
     return cache;
 }
 
-static int add_slab(struct stacks *cache) {
+static bool add_slab(struct stacks *cache) {
     struct slab *slab = FAULT(calloc(1, sizeof(*slab)), NULL, ENOMEM);
-    if (!slab)
-        return -ENOMEM;
+    if (!slab) {
+        cache->why_none = "no memory for its stack";
+        return false;
+    }
     size_t bytes = cache->stride * STACKS_PER_SLAB;
     slab->memory = FAULT(mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0),
                          MAP_FAILED, ENOMEM);
     if (slab->memory == MAP_FAILED) {
+        cache->why_none = "no address space for its stack, or the kernel allows no more mappings "
+                          "(sysctl vm.max_map_count)";
         free(slab);
-        return -ENOMEM;
+        return false;
+    }
+    if (install_guards(slab->memory, cache->stride, cache->page) < 0) {
+        cache->why_none = "no guard page for its stack: the kernel allows no more mappings (sysctl "
+                          "vm.max_map_count)";
+        munmap(slab->memory, bytes);
+        free(slab);
+        return false;
     }
     for (unsigned i = 0; i < STACKS_PER_SLAB; i++) {
         char *base = slab->memory + i * cache->stride;
-        if (install_guard(base, cache->page) < 0) {
-            munmap(slab->memory, bytes);
-            free(slab);
-            return -ENOMEM;
-        }
         slab->valgrind_ids[i] = VALGRIND_STACK_REGISTER(base + cache->page, base + cache->stride);
     }
     slab->next = cache->slabs;
     cache->slabs = slab;
     cache->fresh = STACKS_PER_SLAB;
-    return 0;
+    return true;
 }
 
-static struct stack *stack_fresh(struct stacks *cache) {
-    if (!cache->fresh && add_slab(cache) < 0)
+struct stack *stack_fresh(struct stacks *cache) {
+    if (!cache->fresh && !add_slab(cache))
         return NULL;
-    char *base = cache->slabs->memory + --cache->fresh * cache->stride;
-    struct stack *s = (struct stack *)(base + cache->stride - sizeof(struct stack));
-    s = (struct stack *)((uintptr_t)s & ~(uintptr_t)63);
+    unsigned i = --cache->fresh;
+    char *base = cache->slabs->memory + i * cache->stride;
+    char *top = base + cache->stride - i % COLOURS * CACHE_LINE;
+    struct stack *s =
+        (struct stack *)((uintptr_t)(top - sizeof(*s)) & ~(uintptr_t)(CACHE_LINE - 1));
     s->low = base + cache->page;
     s->size = (size_t)((char *)s - (char *)s->low);
     s->strand.tsan_fiber = NULL;
     return s;
 }
 
-struct stack *stack_take(struct stacks *cache) {
-    struct stack *s = cache->cached;
-    if (s)
-        cache->cached = s->next;
-    else if (!(s = stack_fresh(cache)))
-        return NULL;
-    sanitizer_clean_stack(s->low, s->size);
-    sanitizer_fiber_free(s->strand.tsan_fiber); /* here, since nobody can free the one it runs on */
-    s->strand.tsan_fiber = sanitizer_fiber_new();
-    return s;
-}
-
-void stack_give(struct stacks *cache, struct stack *s) {
-    s->next = cache->cached;
-    cache->cached = s;
-}
-
 void stacks_free(struct stacks *cache) {
     if (!cache)
         return;
-    for (struct stack *s = cache->cached; s; s = s->next)
-        sanitizer_fiber_free(s->strand.tsan_fiber);
+    for (struct strand *s = cache->cached; s; s = s->next_ready)
+        sanitizer_fiber_free(s->tsan_fiber);
     for (struct slab *slab = cache->slabs; slab;) {
         struct slab *next = slab->next;
         for (unsigned i = 0; i < STACKS_PER_SLAB; i++)

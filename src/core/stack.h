@@ -3,18 +3,25 @@
 #ifndef TRINE_CORE_STACK_H
 #define TRINE_CORE_STACK_H
 
+#include "base/sanitizer.h"
 #include "core/strand.h"
 
 #include <stddef.h>
 
 struct stack {
-    struct stack *next; /* in the cache */
-    void *low;          /* lowest usable byte, just above the guard */
-    size_t size;        /* usable bytes below this struct */
-    struct strand strand;
+    struct strand strand; /* first: what a switch needs of it is one cache line */
+    void *low;            /* lowest usable byte, just above the guard */
+    size_t size;          /* usable bytes below this struct */
 };
 
-struct stacks;
+/* One loop's cache. */
+struct stacks {
+    struct strand *cached; /* linked by next_ready */
+    struct slab *slabs;
+    size_t stride, page;
+    unsigned fresh;       /* stacks of the newest slab not used yet */
+    const char *why_none; /* why there was no fresh one, when there was none; reads as a detail */
+};
 
 /* For tests: guards by mprotect from now on, as on kernels without MADV_GUARD_INSTALL. */
 void stacks_use_mprotect(void);
@@ -25,10 +32,29 @@ struct stacks *stacks_new(size_t stride);
 /* Frees all its stacks; none may be in use. */
 void stacks_free(struct stacks *cache);
 
-/* The stack used last, or a fresh one; NULL when memory or the kernel's mappings are used up. */
-struct stack *stack_take(struct stacks *cache);
+/* One that nobody has used; NULL when memory or the kernel's mappings are used up. */
+struct stack *stack_fresh(struct stacks *cache);
+
+/* The stack used last, or a fresh one. */
+static inline struct stack *stack_take(struct stacks *cache) {
+    struct strand *cached = cache->cached;
+    struct stack *s;
+    if (__builtin_expect(cached != NULL, 1)) {
+        cache->cached = cached->next_ready;
+        s = container_of(cached, struct stack, strand);
+    } else if (!(s = stack_fresh(cache))) {
+        return NULL;
+    }
+    sanitizer_clean_stack(s->low, s->size);
+    sanitizer_fiber_free(s->strand.tsan_fiber); /* here, since nobody can free the one it runs on */
+    s->strand.tsan_fiber = sanitizer_fiber_new();
+    return s;
+}
 
 /* Back into the cache. The caller may still run on it until it switches away: the memory stays. */
-void stack_give(struct stacks *cache, struct stack *s);
+static inline void stack_give(struct stacks *cache, struct stack *s) {
+    s->strand.next_ready = cache->cached;
+    cache->cached = &s->strand;
+}
 
 #endif

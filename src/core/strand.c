@@ -9,54 +9,22 @@
 #include "core/strand.h"
 
 #include "base/panic.h"
-#include "core/future.h"
-#include "core/scope.h"
-#include "core/switch.h"
-#include "core/task.h"
-
-#include <errno.h>
+#include "core/enter.h"
 
 struct strand *strand_self(void) {
-    return loop_self()->current;
+    return loop_here()->current;
 }
 
 int strand_reason(struct strand *s) {
-    if (s->scope)
-        return s->scope->reason;
-    if (!s->reason && s->task)
-        return atomic_load_explicit(&s->task->cancel, memory_order_relaxed);
-    return s->reason;
+    return strand_reason_here(s);
 }
 
 int strand_enter(struct strand **ret_self) {
-    struct strand *self = loop_self()->current;
-    if (!self)
-        return -EAGAIN;
-    *ret_self = self;
-    return strand_reason(self);
+    return strand_enter_here(ret_self);
 }
 
-struct strand *strand_next(struct loop *l) {
-    if (l->budget == 0 || list_empty(&l->ready))
-        return &l->thread;
-    l->budget--;
-    return container_of(list_pop(&l->ready), struct strand, run);
-}
-
-static void suspend(struct strand *self) {
-    struct strand *next = strand_next(self->loop);
-    if (next != self)
-        strand_switch(self, next);
-}
-
-int strand_park(struct strand *self, const struct wait_kind *kind, void *arg) {
+int strand_park_thread(struct strand *self) {
     struct loop *l = self->loop;
-    self->wait_arg = arg;
-    self->wait = kind;
-    if (self->stack) {
-        suspend(self);
-        return self->result;
-    }
     l->current = NULL;
     while (self->wait)
         loop_turn(l);
@@ -64,13 +32,12 @@ int strand_park(struct strand *self, const struct wait_kind *kind, void *arg) {
     return self->result;
 }
 
+int strand_park(struct strand *self, const struct wait_kind *kind, void *arg) {
+    return strand_park_here(self, kind, arg);
+}
+
 void strand_unpark(struct strand *s, int status) {
-    if (!s->wait)
-        return;
-    s->wait = NULL;
-    s->result = status;
-    if (s->stack)
-        loop_make_ready(s->loop, s);
+    strand_unpark_here(s, status);
 }
 
 void strand_abort(struct strand *s, int reason) {
@@ -86,14 +53,30 @@ void strand_cancel(struct strand *s, int reason) {
         strand_abort(s, now);
 }
 
+void strand_slice_over(struct strand *self) {
+    struct loop *l = self->loop;
+    l->operations = OPERATIONS_PER_TURN;
+    if (!self->stack)
+        return;
+    loop_make_ready(l, self);
+    strand_switch(self, &l->thread);
+}
+
 int trine_yield(void) {
     struct strand *self;
-    int r = strand_enter(&self);
-    if (r < 0)
+    int r = strand_enter_at_once(&self);
+    if (r < 0 || !self->stack)
         return r;
-    if (self->stack) {
-        loop_make_ready(self->loop, self);
-        suspend(self);
+    struct loop *l = self->loop;
+    struct strand *next = &l->thread;
+    if (l->budget) {
+        l->budget--;
+        next = l->ready;
+        if (!next)
+            return 0;
+        l->ready = next->next_ready;
     }
+    loop_make_ready(l, self);
+    strand_switch(self, next);
     return 0;
 }

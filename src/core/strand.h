@@ -30,10 +30,16 @@ struct wait_kind {
     void (*abort)(struct strand *, int reason); /* NULL: a drain, cancellation does not end it */
 };
 
+/* What the C++ runtime knows of the exceptions in flight and caught: Itanium C++ ABI, 2.2.2. */
+struct cxa_globals {
+    void *caught;
+    unsigned uncaught;
+};
+
 struct strand {
     void *sp;                     /* of a suspended coroutine: see arch/switch.h */
-    struct list run;              /* in its loop's run queue */
     struct loop *loop;            /* home; never changes */
+    struct strand *next_ready;    /* in its loop's run queue */
     struct stack *stack;          /* NULL: a plain thread's own stack */
     struct trine_future *task;    /* what it runs; NULL for a thread of the user's */
     struct scope *scope;          /* innermost scope that it has open */
@@ -41,7 +47,8 @@ struct strand {
     int result;                   /* of the last wait */
     const struct wait_kind *wait; /* what it waits for; NULL when it does not */
     void *wait_arg;
-    void *asan_fake_stack; /* sanitizers' view of the stack, see base/sanitizer.h */
+    struct cxa_globals exceptions; /* while it is suspended */
+    void *asan_fake_stack;         /* sanitizers' view of the stack, see base/sanitizer.h */
     void *tsan_fiber;
 };
 
@@ -53,11 +60,18 @@ struct strand *strand_self(void);
 int strand_reason(struct strand *s) SEAM(strand_reason);
 
 /* The start of every [S] call: the caller's strand in *ret_self, and 0; or -EAGAIN on the loop's
- * own stack; or strand_reason(). */
+ * own stack; or strand_reason(). Many calls that need not wait would hold up timers and I/O: after
+ * some thousand of them in one turn of the loop the caller goes to the end of the run queue. */
 int strand_enter(struct strand **ret_self) SEAM(strand_enter);
+
+/* A coroutine lets the loop have its next turn; a thread goes on. */
+void strand_slice_over(struct strand *self) __attribute__((cold));
 
 /* Suspends until strand_unpark; gives its status. `arg` is for the kind's abort. */
 int strand_park(struct strand *self, const struct wait_kind *kind, void *arg) SEAM(strand_park);
+
+/* The same for a thread's own strand, `wait` set: turns the loop until somebody ends the wait. */
+int strand_park_thread(struct strand *self);
 
 /* Ends the wait of a parked strand; on its loop's thread only. Does nothing if it does not wait. */
 void strand_unpark(struct strand *s, int status) SEAM(strand_unpark);

@@ -9,9 +9,8 @@
 
 /* First thing on the stack that was switched to. */
 static inline void strand_arrived(struct strand *self) {
-    struct loop *l = self->loop;
-    l->current = self;
 #ifdef __SANITIZE_ADDRESS__
+    struct loop *l = self->loop;
     const void *low;
     size_t size;
     sanitizer_after_switch(self->asan_fake_stack, &low, &size);
@@ -20,11 +19,18 @@ static inline void strand_arrived(struct strand *self) {
         l->thread_size = size;
     }
 #endif
+    (void)self;
 }
 
 /* Suspends `from`, which runs, and goes on with `to`. */
 static inline void strand_switch(struct strand *from, struct strand *to) {
     struct stack *stack = to->stack;
+    struct cxa_globals *exceptions = from->loop->exceptions;
+    from->loop->current = to;
+    if (exceptions) {
+        from->exceptions = *exceptions;
+        *exceptions = to->exceptions;
+    }
     sanitizer_before_switch(&from->asan_fake_stack, stack ? stack->low : to->loop->thread_low,
                             stack ? stack->size : to->loop->thread_size, to->tsan_fiber);
     arch_switch(&from->sp, to->sp);
@@ -34,9 +40,12 @@ static inline void strand_switch(struct strand *from, struct strand *to) {
 /* Leaves a stack for good. */
 static inline _Noreturn void strand_leave(struct strand *from, struct strand *to) {
     struct stack *stack = to->stack;
+    from->loop->current = to;
+    if (from->loop->exceptions)
+        *from->loop->exceptions = to->exceptions;
     sanitizer_before_switch(NULL, stack ? stack->low : to->loop->thread_low,
                             stack ? stack->size : to->loop->thread_size, to->tsan_fiber);
-    arch_switch(&from->sp, to->sp);
+    arch_leave(to->sp);
     __builtin_unreachable();
 }
 

@@ -5,12 +5,10 @@
  * Rejected: running a spawned coroutine at once (its parent could not tell when it will start). */
 #include "core/task.h"
 #include "base/panic.h"
+#include "core/enter.h"
 #include "core/executor.h"
-#include "core/scope.h"
-#include "core/switch.h"
+#include "core/overflow.h"
 #include "core/waitlist.h"
-
-#include <errno.h>
 
 enum { STACK_STRIDE = 64 << 10 };
 
@@ -31,49 +29,77 @@ static void coroutine_main(void *arg) {
     else
         main_done(f, status);
     stack_give(l->stacks, self->stack);
-    strand_leave(self, strand_next(l));
+    strand_leave(self, strand_next_here(l));
 }
 
-struct strand *coroutine_new(struct loop *l, struct trine_future *f, int reason) {
-    if (!l->stacks) {
-        if (!l->stack_stride)
-            l->stack_stride = STACK_STRIDE * SANITIZER_STACK_FACTOR;
-        l->stacks = stacks_new(l->stack_stride);
-    }
-    struct stack *stack = l->stacks ? stack_take(l->stacks) : NULL;
+static __attribute__((noinline)) bool open_stacks(struct loop *l) {
+    if (!l->stack_stride)
+        l->stack_stride = STACK_STRIDE * SANITIZER_STACK_FACTOR;
+    l->stacks = stacks_new(l->stack_stride);
+    if (l->stacks)
+        overflow_watch(l);
+    return l->stacks != NULL;
+}
+
+static inline struct strand *make_coroutine(struct loop *l, struct trine_future *f, int reason) {
+    if (__builtin_expect(!l->stacks, 0) && !open_stacks(l))
+        return NULL;
+    struct stack *stack = stack_take(l->stacks);
     if (!stack)
         return NULL;
     struct strand *s = &stack->strand;
-    void *tsan_fiber = s->tsan_fiber;
-    *s = (struct strand){
-        .loop = l, .stack = stack, .task = f, .reason = reason, .tsan_fiber = tsan_fiber};
+    s->loop = l;
+    s->stack = stack;
+    s->task = f;
+    s->scope = NULL;
+    s->reason = reason;
+    s->wait = NULL;
+    if (l->exceptions)
+        s->exceptions = (struct cxa_globals){.caught = NULL};
+#ifdef __SANITIZE_ADDRESS__
+    s->asan_fake_stack = NULL;
+#endif
     s->sp = arch_context_new(stack, coroutine_main, s);
     f->strand = s;
     loop_make_ready(l, s);
     return s;
 }
 
+struct strand *coroutine_new(struct loop *l, struct trine_future *f, int reason) {
+    return make_coroutine(l, f, reason);
+}
+
 /* --- launch and cancel --- */
 
-int task_launch(struct trine_future *f) {
-    struct scope *s = f->scope;
+static inline int launch(struct trine_future *f, struct scope *s, struct loop *l,
+                         trine_executor *on) {
     f->state = FUTURE_STARTED;
     int r;
-    if (f->on)
-        r = f->on->kind->submit(f->on, f);
+    if (on)
+        r = on->kind->submit(on, f);
     else
-        r = coroutine_new(s->owner->loop, f, s->reason) ? 0 : -ENOMEM;
-    if (r < 0)
+        r = make_coroutine(l, f, s->reason) ? 0 : -ENOMEM;
+    if (__builtin_expect(r < 0, 0))
         scope_task_done(s, f, r);
     return r;
+}
+
+int task_launch(struct trine_future *f) {
+    return launch(f, f->scope, f->home, f->on);
 }
 
 void task_mark_cancelled(struct trine_future *f, int reason) {
     if (!atomic_load_explicit(&f->cancel, memory_order_relaxed))
         atomic_store(&f->cancel, reason);
+    if (f->kind == RECORD_COROUTINE && f->strand && !f->strand->reason)
+        f->strand->reason = reason;
 }
 
 void task_cancel(struct trine_future *f, int reason) {
+    if (f->kind == RECORD_TIME) {
+        after_cancel(f, reason);
+        return;
+    }
     if (f->cancel_told)
         return;
     f->cancel_told = true;
@@ -94,8 +120,8 @@ void task_cancel(struct trine_future *f, int reason) {
 /* --- start --- */
 
 /* Waits for a pending place: 0, or why there will be none. */
-static int await_place(struct scope *s) {
-    while (s->limit && s->running >= s->limit && s->waiting >= s->waiting_max) {
+static __attribute__((noinline)) int await_place(struct scope *s) {
+    while (s->running >= s->limit && s->waiting >= s->waiting_max) {
         struct strand *self = strand_self();
         if (!self)
             return -EAGAIN;
@@ -110,8 +136,8 @@ static int await_place(struct scope *s) {
     return s->reason;
 }
 
-static void check_start(struct scope *s, trine_executor *on, const char *name, const char *site) {
-    struct loop *l = loop_self();
+static inline void check_start(struct scope *s, struct loop *l, trine_executor *on,
+                               const char *name, const char *site) {
     REQUIRE(s->owner->loop == l,
             "the task %s was started at %s in a scope of another thread: open one in this thread",
             name, site);
@@ -121,45 +147,57 @@ static void check_start(struct scope *s, trine_executor *on, const char *name, c
             name, site);
 }
 
-/* What a start call names; the record is filled from it. */
+/* What a start call names; the record is filled from it. Never in memory: `begin` is a part of each
+ * start call. */
 struct start {
-    const char *name, *site;
     trine_executor *on;
     const trine_task *task;
     const trine_bytes_task *bytes_task;
     void *arg;
     trine_bytes in;
     trine_buf *out;
+    const char *site;
     bool handle;
 };
 
-static struct trine_future *fill_record(struct scope *s, const struct start *start) {
-    struct trine_future *f = future_new(s->owner->loop);
-    if (!f)
-        return NULL;
+static inline __attribute__((always_inline)) void fill_record(struct trine_future *f,
+                                                              struct scope *s, struct start start) {
     f->scope = s;
-    f->on = start->on;
-    f->task = start->task;
-    f->bytes_task = start->bytes_task;
-    f->arg = start->arg;
-    f->in = start->in;
-    f->out = start->out;
-    f->site = start->site;
-    f->handle = start->handle;
+    f->on = start.on;
+    f->task = start.task;
+    f->arg = start.arg;
+    if (start.on || start.bytes_task) { /* a coroutine of an ordinary task never looks at them */
+        f->bytes_task = start.bytes_task;
+        f->in = start.in;
+        f->out = start.out;
+    }
+    f->site = start.site;
+    f->handle = start.handle;
+    f->strand = NULL;
+    if (start.on) {
+        list_init(&f->in_queue);
+        f->failure = NULL;
+        f->executor_data = NULL;
+        atomic_init(&f->phase, 0);
+    }
     list_push(&s->tasks, &f->in_scope);
-    return f;
 }
 
 /* Starts a task; its record, with how that went in *ret. NULL: there was not even a record. */
-static struct trine_future *begin(struct scope *s, const struct start *start, int *ret) {
-    const char *name = start->name;
-    check_start(s, start->on, name, start->site);
-    int room = await_place(s);
-    struct trine_future *f = fill_record(s, start);
-    REQUIRE(f || !start->handle, "no memory for the task %s started at %s", name, start->site);
+static inline __attribute__((always_inline)) struct trine_future *
+begin(struct scope *s, struct start start, int *ret) {
+    const char *name = start.bytes_task ? start.bytes_task->name : start.task->name;
+    struct loop *l = loop_here();
+    check_start(s, l, start.on, name, start.site);
+    int room = s->limit ? await_place(s) : s->reason;
+    struct trine_future *f = future_new(l, start.on ? RECORD_TASK : RECORD_COROUTINE);
+    REQUIRE(f || !start.handle, "no memory for the task %s started at %s", name, start.site);
     if (!f) {
         scope_end(s, RANK_POLICY, -ECANCELED, *ret = -ENOMEM);
-    } else if (room < 0) {
+        return NULL;
+    }
+    fill_record(f, s, start);
+    if (room < 0) {
         s->running++;
         scope_task_done(s, f, *ret = room);
     } else if (s->limit && s->running >= s->limit) {
@@ -169,16 +207,24 @@ static struct trine_future *begin(struct scope *s, const struct start *start, in
         *ret = 0;
     } else {
         s->running++;
-        *ret = task_launch(f);
+        *ret = launch(f, s, l, start.on);
     }
     return f;
 }
 
+static __attribute__((noinline)) int submit_on(struct scope *s, trine_executor *on,
+                                               const trine_task *t, void *arg, const char *site) {
+    int r;
+    begin(s, (struct start){.site = site, .on = on, .task = t, .arg = arg}, &r);
+    return r;
+}
+
 int trine_submit_task(trine_scope *s, trine_executor *on, const trine_task *t, void *arg,
                       const char *site) {
+    if (on) /* apart, so that all of that is out of a coroutine's way */
+        return submit_on(scope_of(s), on, t, arg, site);
     int r;
-    begin(scope_of(s),
-          &(struct start){.name = t->name, .site = site, .on = on, .task = t, .arg = arg}, &r);
+    begin(scope_of(s), (struct start){.site = site, .task = t, .arg = arg}, &r);
     return r;
 }
 
@@ -192,26 +238,29 @@ int trine_map_task(trine_scope *s, trine_executor *on, const trine_task *t, void
     return 0;
 }
 
+int trine_map_all_task(trine_executor *on, const trine_task *t, void *args, size_t n,
+                       const char *site) {
+    trine_scope memory, *s = trine_scope_open(&memory, NULL, site);
+    trine_map_task(s, on, t, args, n, site); /* what fails here reaches join */
+    int status = trine_join(s);
+    trine_scope_close(&s);
+    return status;
+}
+
 trine_future *trine_start_task(trine_scope *s, trine_executor *on, const trine_task *t, void *arg,
                                const char *site) {
     int r;
-    struct start start = {
-        .name = t->name, .site = site, .on = on, .task = t, .arg = arg, .handle = true};
-    return begin(scope_of(s), &start, &r);
+    struct start start = {.site = site, .on = on, .task = t, .arg = arg, .handle = true};
+    return begin(scope_of(s), start, &r);
 }
 
 trine_future *trine_start_bytes_task(trine_scope *s, trine_executor *on, const trine_bytes_task *t,
                                      trine_bytes in, trine_buf *ret_out, const char *site) {
     int r;
-    struct start start = {.name = t->name,
-                          .site = site,
-                          .on = on,
-                          .bytes_task = t,
-                          .in = in,
-                          .out = ret_out,
-                          .handle = true};
+    struct start start = {
+        .site = site, .on = on, .bytes_task = t, .in = in, .out = ret_out, .handle = true};
     ret_out->len = 0;
-    return begin(scope_of(s), &start, &r);
+    return begin(scope_of(s), start, &r);
 }
 
 bool trine_cancelled(void) {

@@ -8,9 +8,6 @@
 /* Makes a coroutine that will run the task, ready to go; NULL when there is no stack for it. */
 struct strand *coroutine_new(struct loop *l, struct trine_future *f, int reason);
 
-/* The next strand to run: a ready one, or the loop's own when there is none or the turn is over. */
-struct strand *strand_next(struct loop *l);
-
 /* run.c: the main coroutine has returned. */
 void main_done(struct trine_future *f, int status);
 

@@ -10,8 +10,6 @@
  * a single wheel with rounds (every turn visits timers that are not due). */
 #include "core/timer.h"
 
-#include "base/panic.h"
-
 #include <limits.h>
 
 static uint64_t tick_of(uint64_t deadline) {
@@ -37,14 +35,6 @@ static void place(struct timers *w, struct timer *t) {
     w->occupied[level] |= UINT64_C(1) << index;
 }
 
-void timer_start(struct timers *w, struct timer *t, int64_t timeout) {
-    REQUIRE(!t->running, "a timer that runs was started again");
-    t->tick = timeout > 0 ? (uint64_t)timeout : 0;
-    t->slot = TIMER_UNSETTLED;
-    t->running = true;
-    list_push(&w->fresh, &t->node);
-}
-
 void timers_settle(struct timers *w, int64_t now) {
     for (struct list *node; (node = list_pop(&w->fresh));) {
         struct timer *t = container_of(node, struct timer, node);
@@ -53,18 +43,6 @@ void timers_settle(struct timers *w, int64_t now) {
             t->tick = w->now + 1; /* now's own slot has fired */
         place(w, t);
     }
-}
-
-void timer_stop(struct timers *w, struct timer *t) {
-    if (!t->running)
-        return;
-    t->running = false;
-    list_remove(&t->node);
-    if (t->slot == TIMER_UNSETTLED)
-        return;
-    unsigned level = t->slot / TIMER_SLOTS, index = t->slot % TIMER_SLOTS;
-    if (list_empty(&w->slots[level][index]))
-        w->occupied[level] &= ~(UINT64_C(1) << index);
 }
 
 /* The start of the first occupied slot, UINT64_MAX when there is none; its level and index. */

@@ -7,7 +7,7 @@
 #define TRINE_CORE_TIMER_H
 
 #include "base/list.h"
-#include "base/seam.h"
+#include "base/panic.h"
 
 #include <stdint.h>
 
@@ -39,17 +39,32 @@ struct timers {
 void timers_init(struct timers *w, int64_t now);
 
 static inline void timer_init(struct timer *t, void (*fire)(struct timer *)) {
-    list_init(&t->node);
     t->fire = fire;
     t->running = false;
 }
 
 /* Starts a timer that does not run; it counts from the next timers_settle. It is already stopped
  * when `fire` is called. */
-void timer_start(struct timers *w, struct timer *t, int64_t timeout) SEAM(timer_start);
+static inline void timer_start(struct timers *w, struct timer *t, int64_t timeout) {
+    REQUIRE(!t->running, "a timer that runs was started again");
+    t->tick = timeout > 0 ? (uint64_t)timeout : 0;
+    t->slot = TIMER_UNSETTLED;
+    t->running = true;
+    list_push(&w->fresh, &t->node);
+}
 
 /* Stops it; harmless when it does not run. */
-void timer_stop(struct timers *w, struct timer *t) SEAM(timer_stop);
+static inline void timer_stop(struct timers *w, struct timer *t) {
+    if (!t->running)
+        return;
+    t->running = false;
+    list_unlink(&t->node);
+    if (t->slot == TIMER_UNSETTLED)
+        return;
+    unsigned level = t->slot / TIMER_SLOTS, index = t->slot % TIMER_SLOTS;
+    if (list_empty(&w->slots[level][index]))
+        w->occupied[level] &= ~(UINT64_C(1) << index);
+}
 
 /* True when timers wait to be settled, which wants a clock reading. */
 static inline bool timers_fresh(const struct timers *w) {

@@ -2,33 +2,28 @@
  * wait, whichever comes first; list_remove of a detached node is harmless. */
 #include "core/waitlist.h"
 
+#include "core/enter.h"
+
 void waitlist_wake_one(struct list *waiters) {
     struct list *node = list_pop(waiters);
     if (node)
-        strand_unpark(container_of(node, struct future_waiter, node)->strand, 0);
+        strand_unpark_here(container_of(node, struct future_waiter, node)->strand, 0);
 }
 
 void waitlist_wake_all(struct list *waiters) {
-    while (!list_empty(waiters))
-        waitlist_wake_one(waiters);
+    for (struct list *node; (node = list_pop(waiters));)
+        strand_unpark_here(container_of(node, struct future_waiter, node)->strand, 0);
 }
 
 void waitlist_abort(struct strand *s, int reason) {
-    strand_unpark(s, reason);
+    strand_unpark_here(s, reason);
 }
 
 int waitlist_park(struct list *waiters, struct strand *self, const char *what_for) {
     struct wait_kind kind = {.name = what_for, .abort = waitlist_abort};
     struct future_waiter w = {.strand = self};
     list_push(waiters, &w.node);
-    int r = strand_park(self, &kind, NULL);
+    int r = strand_park_here(self, &kind, NULL);
     list_remove(&w.node);
     return r;
-}
-
-void waitlist_park_drain(struct list *waiters, struct strand *self, const struct wait_kind *kind) {
-    struct future_waiter w = {.strand = self};
-    list_push(waiters, &w.node);
-    strand_park(self, kind, NULL);
-    list_remove(&w.node);
 }

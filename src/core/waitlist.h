@@ -13,9 +13,6 @@ void waitlist_wake_all(struct list *waiters);
 /* Waits until woken (0), or cancelled (the reason). */
 int waitlist_park(struct list *waiters, struct strand *self, const char *what_for);
 
-/* Waits until woken, cancelled or not; `kind` has no abort. */
-void waitlist_park_drain(struct list *waiters, struct strand *self, const struct wait_kind *kind);
-
 /* For several lists at a time: join each with a waiter of its own, then park with a kind of this
  * abort, then leave all. */
 void waitlist_abort(struct strand *s, int reason);

@@ -27,23 +27,51 @@ int waitq_park(struct waiter *w, const char *what_for) {
     return strand_park(w->strand, &kind, w);
 }
 
+bool selection_claim(struct selection *s, int index) {
+    int nobody = 0;
+    return atomic_compare_exchange_strong(&s->claimed, &nobody, index < 0 ? -1 : index + 1);
+}
+
 struct waiter *waitq_pop(struct list *queue) {
-    struct list *node = list_pop(queue);
-    return node ? container_of(node, struct waiter, node) : NULL;
+    for (struct list *node; (node = list_pop(queue));) {
+        struct waiter *w = container_of(node, struct waiter, node);
+        if (!w->selection || selection_claim(w->selection, w->index))
+            return w;
+    }
+    return NULL;
+}
+
+static void end_wait(struct waiter *w, int status) {
+    w->status = status;
+    if (w->selection)
+        w->selection->arrived = true;
+    strand_unpark(w->strand, status);
 }
 
 static void wake_arrived(struct message *m) {
     struct waiter *w = container_of(m, struct waiter, wake);
-    strand_unpark(w->strand, w->status);
+    end_wait(w, w->status);
 }
 
 void waitq_wake(struct waiter *w, int status) {
     struct loop *home = w->strand->loop;
-    w->status = status;
-    if (home == loop_self()) {
-        strand_unpark(w->strand, status);
+    if (home == loop_here()) {
+        end_wait(w, status);
         return;
     }
+    w->status = status;
     w->wake.handle = wake_arrived;
     loop_post(home, &w->wake);
+}
+
+void taken_add_all(struct taken *t, struct list *queue) {
+    for (struct waiter *w; (w = waitq_pop(queue));)
+        taken_add(t, w);
+}
+
+void taken_wake(struct taken *t, int status) {
+    for (struct waiter *w = t->first, *next; w; w = next) {
+        next = w->next; /* *w is gone once it is awake */
+        waitq_wake(w, status);
+    }
 }

@@ -9,6 +9,13 @@
 #include "core/strand.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+
+/* A strand that waits in several queues at once (select.c): who claims it first ends its wait. */
+struct selection {
+    atomic_int claimed; /* 0: nobody yet; else 1 + the index of the waiter that was taken */
+    bool arrived;       /* the wake-up of who claimed it has come; the strand's own thread's */
+};
 
 /* On the waiter's stack for the time of the wait. */
 struct waiter {
@@ -17,7 +24,10 @@ struct waiter {
     pthread_mutex_t *lock; /* that guards the queue */
     struct message wake;   /* for a wake-up from another thread */
     int status;
-    void *item; /* for the object's own use: where a value goes to or comes from */
+    int index;                   /* among those of its selection */
+    struct waiter *next;         /* of a struct taken */
+    struct selection *selection; /* NULL: it waits here alone */
+    void *item;                  /* for the object's own use: where a value goes to or comes from */
 };
 
 /* Under the lock. */
@@ -26,10 +36,36 @@ void waitq_add(struct list *queue, struct waiter *w, struct strand *self, pthrea
 /* Without the lock: sleeps until waitq_wake, gives its status; or the reason of a cancellation. */
 int waitq_park(struct waiter *w, const char *what_for);
 
-/* Under the lock: the first waiter, NULL if there is none. waitq_wake must follow. */
+/* Claims a selection for one of its waiters, or for its own strand (index -1): true for the first.
+ */
+bool selection_claim(struct selection *s, int index);
+
+/* Under the lock: the first waiter that nobody else has claimed, NULL if there is none. waitq_wake
+ * must follow. */
 struct waiter *waitq_pop(struct list *queue);
 
 /* Any thread: ends the wait with `status`. *w is gone after this call. */
 void waitq_wake(struct waiter *w, int status);
+
+/* Waiters that were taken out together under the lock, to be woken after it. Not a list of their
+ * nodes: a node that is in any list tells a cancellation that nobody has taken the waiter yet. */
+struct taken {
+    struct waiter *first, *last;
+};
+
+static inline void taken_add(struct taken *t, struct waiter *w) {
+    w->next = NULL;
+    if (t->first)
+        t->last->next = w;
+    else
+        t->first = w;
+    t->last = w;
+}
+
+/* Under the lock: all of a queue. */
+void taken_add_all(struct taken *t, struct list *queue);
+
+/* Ends their waits, in the order in which they were added. */
+void taken_wake(struct taken *t, int status);
 
 #endif

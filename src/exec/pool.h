@@ -35,6 +35,7 @@ struct worker {
     int sock;
     int far_end; /* the worker's end, kept open: tells what a dead worker had not read */
     int reports;
+    unsigned zygote; /* which one forked it */
     struct watch frames_watch, reports_watch;
     struct timer deadline, memory_check;
     unsigned tasks; /* that it has done */
@@ -62,6 +63,9 @@ void worker_give_task(struct worker *w, struct trine_future *f, const struct pla
 
 /* Kills it; its task, if it runs one, fails with `verdict`. */
 void worker_kill(struct worker *w, int verdict, struct failure *failure);
+
+/* Its zygote has died, and so it will: it gets no task any more. */
+void worker_doom(struct worker *w);
 
 /* Lets it go: it ends by itself once it has nothing more to do. */
 void worker_leave(struct worker *w);

@@ -173,15 +173,12 @@ static void close_pool(struct trine_executor *e) {
     struct pool *p = of(e);
     p->waiter = strand_self();
     REQUIRE(p->waiter, "a process pool was closed in a callback on the loop's own stack");
-    struct list refused;
-    list_init(&refused);
+    struct taken refused = {0};
     pthread_mutex_lock(&p->lock);
     p->closed = true;
-    for (struct waiter *w; (w = waitq_pop(&p->submitters));)
-        list_push(&refused, &w->node);
+    taken_add_all(&refused, &p->submitters);
     pthread_mutex_unlock(&p->lock);
-    for (struct list *node; (node = list_pop(&refused));)
-        waitq_wake(container_of(node, struct waiter, node), -ESHUTDOWN);
+    taken_wake(&refused, -ESHUTDOWN);
     loop_post(p->loop, &p->close);
     strand_park(p->waiter, &closing, NULL);
     pthread_join(p->thread, NULL);

@@ -85,6 +85,11 @@ void worker_cancel_task(struct worker *w) {
     loop_timer_start(w->pool->loop, &w->deadline, CANCEL_GRACE);
 }
 
+void worker_doom(struct worker *w) {
+    if (w->state == WORKER_IDLE)
+        worker_kill(w, 0, NULL);
+}
+
 void worker_leave(struct worker *w) {
     if (w->state == WORKER_KILLED || w->state == WORKER_LEAVING)
         return;
@@ -405,7 +410,7 @@ static int request_worker(struct worker *w) {
     if (r >= 0)
         r = loop_watch(l, &w->reports_watch, WATCH_READ);
     if (r >= 0)
-        r = zygote_fork(&request, fds);
+        r = zygote_fork(&request, fds, &w->zygote);
     if (r < 0) {
         loop_watch(l, &w->frames_watch, 0);
         loop_watch(l, &w->reports_watch, 0);

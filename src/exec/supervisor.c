@@ -192,9 +192,21 @@ static void settle_task(struct pool *p, struct worker *w, const struct worker_re
     }
 }
 
+/* What the zygote of this worker had forked dies with it, and is told one after the other: those
+ * that are idle yet must not be given a task. */
+static void zygote_died(struct pool *p, unsigned zygote) {
+    LIST_EACH(node, &p->workers) {
+        struct worker *w = container_of(node, struct worker, node);
+        if (w->zygote == zygote)
+            worker_doom(w);
+    }
+}
+
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,
                       bool begun) {
     char text[160];
+    if (!report)
+        zygote_died(p, w->zygote);
     describe_end(text, sizeof(text), w, report);
     if (w->task)
         settle_task(p, w, report, begun, text);

@@ -1,246 +1,289 @@
-/* threads.c - the thread pool: one bounded queue under a mutex, workers started when tasks come.
+/* threads.c - the thread pool's verbs; see crew.h for its parts.
  *
- * Invariants: a future is in the queue (phase QUEUED), with a worker (RUNNING, CANCELLING), or has
- * been posted back. Only its owner's thread calls cancel, and only while it has not come back; a
- * worker that finds CANCELLING at the end waits for that message, so it never finds the record
- * gone. Lock order: the pool's lock alone; waiters are woken after it is released.
- *
- * Rejected for now: a queue per worker with stealing; one queue is simpler, and its cost (under
- * 200 ns a task) vanishes beside tasks worth a thread. */
+ * Invariants: a future is in a ring (executor_data is its slot), in `overflow` (executor_data is
+ * NULL, under the lock), with a worker, or has come back. Only its owner's thread calls cancel, and
+ * only while it has not come back. Putters hold the lock; workers take without it, and look at
+ * `pressure` after they have: somebody waits for the room. Lock order: the crew's lock alone. */
 #include "base/fault.h"
 #include "base/panic.h"
-#include "core/executor.h"
-#include "core/loop.h"
 #include "core/waitq.h"
+#include "exec/crew.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum phase { QUEUED, RUNNING, CANCELLING, CANCEL_SEEN, FINISHED };
 enum { QUEUE_DEFAULT = 4096, WORKERS_DEFAULT_MOST = 32, WORKERS_BEYOND_CPUS = 4 };
+#define SPIN_DEFAULT TRINE_US(20)
+#define IDLE_DEFAULT TRINE_SEC(10)
 
-struct pool {
-    struct trine_executor base;
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    struct list queue;        /* of futures, by in_queue */
-    struct list room_waiters; /* of struct waiter */
-    struct list idle_waiters; /* close waits here until nothing is left */
-    unsigned queued, running, queue_most;
-    unsigned workers, idle, workers_most;
-    bool closing;
-    char name[16];
-    pthread_t threads[];
-};
+static const struct executor_kind threads_kind, background_kind;
 
-static struct pool *of(struct trine_executor *e) {
-    return (struct pool *)e;
+static struct crew *of(struct trine_executor *e, int *ret_priority) {
+    *ret_priority = e->kind == &background_kind;
+    return *ret_priority ? container_of(e, struct crew, background)
+                         : container_of(e, struct crew, base);
 }
 
-/* --- a worker --- */
+/* --- room --- */
 
-static void cancel_arrived(struct message *m) {
-    struct trine_future *f = container_of(m, struct trine_future, control);
-    strand_cancel(f->strand, atomic_load(&f->cancel));
-    atomic_store(&f->phase, CANCEL_SEEN);
+/* Under the lock. */
+static struct slot *put(struct crew *c, int priority, struct trine_future *f) {
+    struct job job = {f, f->task ? f->task->run : NULL, f->arg, f->home};
+    struct slot *slot = ring_put(&c->rings[priority], &job);
+    if (slot)
+        atomic_store_explicit(&c->put, c->put + 1, memory_order_relaxed);
+    f->executor_data = slot;
+    if (slot)
+        atomic_store_explicit(&f->phase, JOB_HERE, memory_order_relaxed);
+    return slot;
 }
 
-static void run(struct trine_future *f, struct strand *self) {
-    self->task = f;
-    self->reason = 0;
-    int status = atomic_load(&f->cancel) ? -ECANCELED : future_run(f);
-    REQUIRE(!self->scope, "the task %s, started at %s, returned inside a scope: close it",
-            future_name(f), f->site);
-    self->task = NULL;
-    int running = RUNNING;
-    if (!atomic_compare_exchange_strong(&f->phase, &running, FINISHED))
-        while (atomic_load(&f->phase) != CANCEL_SEEN) { /* its message is on the way */
-            loop_drain_inbox(self->loop);
-            sched_yield();
-        }
-    self->reason = 0;
-    future_done_remote(f, status, NULL);
-}
-
-/* Under the lock: the next task, or NULL when the pool closes. */
-static struct trine_future *next_task(struct pool *p) {
-    while (list_empty(&p->queue)) {
-        if (p->closing)
-            return NULL;
-        p->idle++;
-        pthread_cond_wait(&p->work, &p->lock);
-        p->idle--;
+/* Under the lock: tasks that found no room go on, as far as there is some. */
+static bool put_overflow(struct crew *c, int priority) {
+    while (!list_empty(&c->overflow[priority])) {
+        struct trine_future *f =
+            container_of(c->overflow[priority].next, struct trine_future, in_queue);
+        if (!put(c, priority, f))
+            return false;
+        list_remove(&f->in_queue);
     }
-    p->queued--;
-    p->running++;
-    return container_of(list_pop(&p->queue), struct trine_future, in_queue);
+    return true;
 }
 
-static void *worker_main(void *arg) {
-    struct pool *p = arg;
+void crew_relieve(struct crew *c) {
+    if (crew_queued(c) * 2 > c->queue_most)
+        return; /* not yet: a wake-up for each place would cost more than the task */
+    pthread_mutex_lock(&c->lock);
+    bool all_in = put_overflow(c, NORMAL);
+    all_in &= put_overflow(c, BACKGROUND);
+    for (struct waiter *w; (w = waitq_pop(&c->room_waiters));)
+        waitq_wake(w, 0);
+    atomic_store(&c->pressure, !all_in);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Under the lock: tasks that may be put in before it has to be asked again. The counts of all
+ * workers are read for it, which others write: not for each task. */
+static unsigned free_room(struct crew *c) {
+    uint64_t queued = crew_queued(c);
+    return queued < c->queue_most ? (unsigned)(c->queue_most - queued) : 0;
+}
+
+/* Under the lock: waits for room, the lock is released meanwhile. */
+static int await_room(struct crew *c, struct strand *self) {
+    struct waiter w = {0};
+    int r = strand_reason(self);
+    if (r < 0)
+        return r;
+    waitq_add(&c->room_waiters, &w, self, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    r = waitq_park(&w, "place in a thread pool");
+    pthread_mutex_lock(&c->lock);
+    return r;
+}
+
+/* Under the lock: puts a task in, or waits until it can: its slot in *ret, or NULL there when the
+ * caller is to run it. */
+static int put_or_wait(struct crew *c, int priority, struct trine_future *f, struct slot **ret) {
     struct strand *self = strand_self();
-    pthread_mutex_lock(&p->lock);
-    for (struct trine_future *f; (f = next_task(p));) {
-        f->strand = self;
-        atomic_store(&f->phase, RUNNING);
-        struct waiter *room = waitq_pop(&p->room_waiters);
-        pthread_mutex_unlock(&p->lock);
-        if (room)
-            waitq_wake(room, 0);
-        run(f, self);
-        pthread_mutex_lock(&p->lock);
-        p->running--;
-        struct waiter *closer =
-            p->closing && !p->running && !p->queued ? waitq_pop(&p->idle_waiters) : NULL;
-        if (closer)
-            waitq_wake(closer, 0);
+    bool pressed = false;
+    for (;;) {
+        if (c->closing)
+            return -ESHUTDOWN;
+        if (atomic_load_explicit(&f->cancel, memory_order_relaxed))
+            return -ECANCELED; /* meanwhile, while the caller waited */
+        bool room = c->room || (c->room = free_room(c));
+        if (room && (*ret = put(c, priority, f))) {
+            c->room--;
+            return 0;
+        }
+        if (!self || c->opts.when_full != TRINE_FULL_WAIT)
+            return -EBUSY;
+        if (!pressed) { /* and look again, now that takers will look for us */
+            atomic_store(&c->pressure, true);
+            pressed = true;
+            continue;
+        }
+        int r = await_room(c, self);
+        if (r < 0)
+            return r;
+        pressed = false;
     }
-    pthread_mutex_unlock(&p->lock);
-    return NULL;
-}
-
-/* Under the lock. Signals are for the program's own threads. */
-static int start_worker(struct pool *p) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = FAULT(pthread_create(&p->threads[p->workers], NULL, worker_main, p), EAGAIN, EAGAIN);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r)
-        return -r;
-    char name[32];
-    snprintf(name, sizeof(name), "%.10s-%u", p->name, p->workers);
-    name[15] = 0;
-    pthread_setname_np(p->threads[p->workers], name);
-    p->workers++;
-    return 0;
 }
 
 /* --- the executor's verbs --- */
 
-/* Under the lock: waits for room in the queue, the lock is released meanwhile. */
-static int await_room(struct pool *p) {
+/* Under the lock, there was no room: what the pool was told to do then. */
+static int submit_full(struct crew *c, int priority, struct trine_future *f) {
     struct strand *self = strand_self();
-    while (self && p->queued >= p->queue_most && !p->closing) {
-        struct waiter w = {0};
-        int r = strand_reason(self);
-        if (r < 0)
-            return r;
-        waitq_add(&p->room_waiters, &w, self, &p->lock);
-        pthread_mutex_unlock(&p->lock);
-        r = waitq_park(&w, "place in a thread pool");
-        pthread_mutex_lock(&p->lock);
-        if (r < 0)
-            return r;
+    if (!self) { /* a scope's limit lets it go, which keeps these few */
+        f->executor_data = NULL;
+        atomic_store_explicit(&f->phase, JOB_HERE, memory_order_relaxed);
+        list_push(&c->overflow[priority], &f->in_queue);
+        atomic_store(&c->pressure, true);
+        put_overflow(c, priority); /* a place may have become free before takers saw `pressure` */
+        return crew_call(c);
     }
-    return p->closing ? -ESHUTDOWN : 0;
+    if (c->opts.when_full != TRINE_FULL_RUN_HERE)
+        return -EBUSY;
+    pthread_mutex_unlock(&c->lock);
+    job_run_here(f, self);
+    pthread_mutex_lock(&c->lock);
+    return 0;
+}
+
+/* Who submits one task after the other and never waits takes back now and then what is done, so
+ * that the records are used again while they are in the cache. */
+static void take_what_came_back(struct crew *c) {
+    enum { EVERY = 128 };
+    struct strand *self = strand_self();
+    if (self && atomic_load_explicit(&c->put, memory_order_relaxed) % EVERY == 0)
+        loop_drain_inbox(self->loop);
 }
 
 static int threads_submit(struct trine_executor *e, struct trine_future *f) {
-    struct pool *p = of(e);
-    pthread_mutex_lock(&p->lock);
-    int r = await_room(p);
-    if (r == 0 && p->idle <= p->queued && p->workers < p->workers_most) {
-        r = start_worker(p);
-        if (p->workers)
-            r = 0; /* those that run will do it */
+    int priority;
+    struct crew *c = of(e, &priority);
+    struct slot *slot;
+    atomic_store_explicit(&f->phase, JOB_IN_SUBMIT, memory_order_relaxed);
+    take_what_came_back(c);
+    pthread_mutex_lock(&c->lock);
+    int r = put_or_wait(c, priority, f, &slot);
+    if (r == -EBUSY) {
+        r = submit_full(c, priority, f);
+    } else if (r == 0) {
+        unsigned state = atomic_load(&c->state);
+        if (state < CREW_SEARCHING && (state || c->workers < c->workers_most))
+            r = crew_call(c);
+        if (r < 0 && ring_take_back(slot, f))
+            atomic_fetch_add(&c->taken_back, 1);
     }
-    if (r == 0) {
-        atomic_store_explicit(&f->phase, QUEUED, memory_order_relaxed);
-        list_push(&p->queue, &f->in_queue);
-        p->queued++;
-        if (p->idle)
-            pthread_cond_signal(&p->work);
-    }
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&c->lock);
     return r;
 }
 
-static void threads_cancel(struct trine_executor *e, struct trine_future *f) {
-    struct pool *p = of(e);
-    pthread_mutex_lock(&p->lock);
-    bool dropped = atomic_load(&f->phase) == QUEUED;
-    struct waiter *room = NULL;
-    if (dropped) {
+/* Takes a task back that no worker has. */
+static bool take_back(struct crew *c, struct trine_future *f) {
+    bool back = false;
+    pthread_mutex_lock(&c->lock);
+    struct slot *slot = f->executor_data;
+    if (slot) {
+        back = ring_take_back(slot, f);
+        if (back)
+            atomic_fetch_add(&c->taken_back, 1);
+    } else if (!list_empty(&f->in_queue)) {
         list_remove(&f->in_queue);
-        p->queued--;
-        room = waitq_pop(&p->room_waiters);
+        back = true;
     }
-    pthread_mutex_unlock(&p->lock);
-    if (room)
-        waitq_wake(room, 0);
-    if (dropped) {
-        future_done_remote(f, -ECANCELED, NULL);
-        return;
-    }
-    struct loop *worker = f->strand->loop; /* known and unchanged once the phase is RUNNING */
-    int running = RUNNING;
-    f->control.handle = cancel_arrived;
-    if (atomic_compare_exchange_strong(&f->phase, &running, CANCELLING))
-        loop_post(worker, &f->control);
+    pthread_mutex_unlock(&c->lock);
+    if (back && atomic_load(&c->pressure))
+        crew_relieve(c);
+    return back;
 }
 
-static void await_idle(struct pool *p) {
-    static const struct wait_kind closing = {.name = "close of a thread pool"};
-    struct strand *self = strand_self();
-    REQUIRE(self, "a thread pool was closed in a callback on the loop's own stack");
-    while (p->queued || p->running) {
-        struct waiter w = {0};
-        waitq_add(&p->idle_waiters, &w, self, &p->lock);
-        pthread_mutex_unlock(&p->lock);
-        strand_park(self, &closing, &w);
-        pthread_mutex_lock(&p->lock);
-    }
+static void threads_cancel(struct trine_executor *e, struct trine_future *f) {
+    int priority;
+    struct crew *c = of(e, &priority);
+    if (atomic_load_explicit(&f->phase, memory_order_relaxed) == JOB_IN_SUBMIT)
+        return; /* which looks at f->cancel before it goes on */
+    if (take_back(c, f))
+        future_done_remote(f, -ECANCELED, NULL);
+    else
+        job_cancel(c, f);
+}
+
+static void crew_free(struct crew *c) {
+    ring_done(&c->rings[NORMAL]);
+    ring_done(&c->rings[BACKGROUND]);
+    pthread_mutex_destroy(&c->lock);
+    free(c->all);
+    free(c);
 }
 
 static void threads_close(struct trine_executor *e) {
-    struct pool *p = of(e);
-    pthread_mutex_lock(&p->lock);
-    REQUIRE(!p->closing, "a thread pool was closed twice");
-    p->closing = true;
-    for (struct waiter *w; (w = waitq_pop(&p->room_waiters));)
+    int priority;
+    struct crew *c = of(e, &priority);
+    REQUIRE(priority == NORMAL, "the background of a thread pool was closed: close the pool");
+    REQUIRE(strand_self(), "a thread pool was closed in a callback on the loop's own stack");
+    pthread_mutex_lock(&c->lock);
+    REQUIRE(!c->closing, "a thread pool was closed twice");
+    c->closing = true;
+    for (struct waiter *w; (w = waitq_pop(&c->room_waiters));)
         waitq_wake(w, 0);
-    await_idle(p);
-    pthread_cond_broadcast(&p->work);
-    pthread_mutex_unlock(&p->lock);
-    for (unsigned i = 0; i < p->workers; i++)
-        pthread_join(p->threads[i], NULL);
-    pthread_cond_destroy(&p->work);
-    pthread_mutex_destroy(&p->lock);
-    free(p);
+    crew_dismiss(c);
+    pthread_mutex_unlock(&c->lock);
+    crew_free(c);
 }
 
 static const struct executor_kind threads_kind = {.name = "threads",
                                                   .submit = threads_submit,
                                                   .cancel = threads_cancel,
                                                   .close = threads_close};
+static const struct executor_kind background_kind = {.name = "background threads",
+                                                     .submit = threads_submit,
+                                                     .cancel = threads_cancel,
+                                                     .close = threads_close};
+
+/* --- open --- */
 
 static unsigned default_workers(void) {
     unsigned n = trine_usable_cpus() + WORKERS_BEYOND_CPUS;
     return n < WORKERS_DEFAULT_MOST ? n : WORKERS_DEFAULT_MOST;
 }
 
+static void take_options(struct crew *c, const trine_threads_opts *o) {
+    c->opts = *o;
+    c->queue_most = o->queue ? o->queue : QUEUE_DEFAULT;
+    c->opts.spin = o->spin ? o->spin : SPIN_DEFAULT;
+    c->opts.idle = o->idle ? o->idle : IDLE_DEFAULT;
+    if (c->opts.idle < 0)
+        c->opts.idle = INT64_MAX / 2;
+    snprintf(c->name, sizeof(c->name), "%s", o->name ? o->name : "trine");
+}
+
+static int crew_init(struct crew *c, unsigned workers) {
+    c->all = FAULT(aligned_alloc(64, workers * sizeof(c->all[0])), NULL, ENOMEM);
+    int r = c->all ? ring_init(&c->rings[NORMAL], c->queue_most) : -ENOMEM;
+    if (r == 0)
+        r = ring_init(&c->rings[BACKGROUND], c->queue_most);
+    if (r < 0)
+        return r;
+    pthread_mutex_init(&c->lock, NULL);
+    struct list *lists[] = {&c->overflow[NORMAL], &c->overflow[BACKGROUND],
+                            &c->room_waiters,     &c->closers,
+                            &c->asleep,           &c->absent,
+                            &c->leavers};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        list_init(lists[i]);
+    c->workers_most = workers;
+    for (unsigned i = 0; i < workers; i++) {
+        c->all[i] = (struct crew_worker){.crew = c, .number = i};
+        list_push(&c->absent, &c->all[i].node);
+    }
+    return 0;
+}
+
 int trine_threads_open(trine_executor **ret_pool, const trine_threads_opts *opts) {
     static const trine_threads_opts defaults = {.size = sizeof(defaults)};
     const trine_threads_opts *o = opts ? opts : &defaults;
     REQUIRE(o->size == sizeof(*o), "trine_threads_opts.size: set it to sizeof");
-    unsigned workers = o->workers ? o->workers : default_workers();
-    struct pool *p = FAULT(calloc(1, sizeof(*p) + workers * sizeof(p->threads[0])), NULL, ENOMEM);
-    if (!p)
+    struct crew *c = FAULT(aligned_alloc(64, sizeof(*c)), NULL, ENOMEM);
+    if (!c)
         return -ENOMEM;
-    p->base.kind = &threads_kind;
-    p->workers_most = workers;
-    p->queue_most = o->queue ? o->queue : QUEUE_DEFAULT;
-    snprintf(p->name, sizeof(p->name), "%s", o->name ? o->name : "trine");
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->work, NULL);
-    list_init(&p->queue);
-    list_init(&p->room_waiters);
-    list_init(&p->idle_waiters);
-    *ret_pool = &p->base;
+    *c = (struct crew){.base = {&threads_kind}, .background = {&background_kind}};
+    take_options(c, o);
+    int r = crew_init(c, o->workers ? o->workers : default_workers());
+    if (r < 0) {
+        crew_free(c);
+        return r;
+    }
+    *ret_pool = &c->base;
     return 0;
+}
+
+trine_executor *trine_threads_background(trine_executor *pool) {
+    REQUIRE(pool && pool->kind == &threads_kind,
+            "trine_threads_background wants a pool of trine_threads_open");
+    return &container_of(pool, struct crew, base)->background;
 }

@@ -37,7 +37,7 @@ enum { READY_TIMEOUT_MS = 30000, END_TIMEOUT_MS = 10000 };
 
 static struct {
     pthread_mutex_t lock;
-    unsigned users;
+    unsigned users, starts;
     int sock; /* -1: none runs */
     pid_t pid;
     int pidfd; /* -1: it could not be had */
@@ -141,6 +141,7 @@ static int start(void) {
         return r;
     }
     zygote.sock = ends[0];
+    zygote.starts++;
     zygote.pidfd = (int)syscall(SYS_pidfd_open, zygote.pid, 0);
     r = check_greeting();
     if (r < 0)
@@ -164,7 +165,8 @@ void zygote_unref(void) {
     pthread_mutex_unlock(&zygote.lock);
 }
 
-int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS]) {
+int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS],
+                unsigned *ret_zygote) {
     pthread_mutex_lock(&zygote.lock);
     int r = zygote.sock >= 0 ? 0 : start();
     if (r >= 0)
@@ -175,6 +177,7 @@ int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS]) 
         if (r >= 0)
             r = fdpass_send(zygote.sock, request, sizeof(*request), fds, REQUEST_FDS);
     }
+    *ret_zygote = zygote.starts;
     pthread_mutex_unlock(&zygote.lock);
     return r;
 }

@@ -51,8 +51,10 @@ int zygote_ref(void);
 void zygote_unref(void);
 
 /* Passes a request on; starts the zygote again when it died. 0, or a negative errno as above; the
- * descriptors stay the caller's. Answers come as reports. */
-int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS]);
+ * descriptors stay the caller's. Answers come as reports. *ret_zygote tells the zygote that took it
+ * from those before and after: its workers die with it. */
+int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS],
+                unsigned *ret_zygote);
 
 /* Was trine_init called? Aborts with what to do if not. */
 void zygote_require_init(void);

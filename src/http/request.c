@@ -188,7 +188,9 @@ static int fetch_in_time(struct exchange *x) {
         return r;
     int outer = strand_reason(x->self);
     if (outer < 0) {
-        snprintf(x->t->message, sizeof(x->t->message), "the scope around the request ended");
+        snprintf(x->t->message, sizeof(x->t->message), "%s",
+                 outer == -ETIMEDOUT ? "timed out: the deadline of the scope around it has passed"
+                                     : "cancelled with the scope around it");
         return outer;
     }
     snprintf(x->t->message, sizeof(x->t->message), "no complete answer within %lld ms",
