@@ -16,6 +16,28 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"bench", "trine bench", cmd_bench, "measure which model fits, on this machine",
+     "usage: trine bench [options]\n"
+     "Measures coroutines, threads and processes on the same work, in turns, several times.\n"
+     "Prints a table: medians, spread, from which concurrency one model is better, a comparison.\n"
+     "  --python           beside them Python's asyncio, threading and multiprocessing\n"
+     "  --html FILE        write a page with charts as well, which needs nothing else\n"
+     "  --json             one JSON object on standard output instead of the table\n"
+     "  --quick            little work, once: to see that all runs, not how fast\n"
+     "  --only LIST        of io,cpu,mixed,tasks,handover,data,crew,blocking,race,crash\n"
+     "  --concurrency N    I/O with up to so many requests at once (10000)\n"
+     "  --rounds N         at most so many, 1 to 9 (5)\n"
+     "  --limit SECONDS    begin no round that would last longer in all (270)\n"},
+    {"choose", "trine choose", cmd_choose, "ask what the work is like, say which model fits",
+     "usage: trine choose [options]\n"
+     "Asks a few questions, one line each, and names the model with the reason. Questions that\n"
+     "an option answers are not asked.\n"
+     "  --work KIND        compute, wait or both\n"
+     "  --style KIND       of waiting code: async, blocking or neither\n"
+     "  --at-once N        how many waits at the same time\n"
+     "  --risk ANSWER      may it crash, leak or read hostile input? yes or no\n"
+     "  --split ANSWER     can computing be handed over apart from waiting? yes or no\n"
+     "  --figures FILE     JSON that trine bench printed: its figures beside the reasons\n"},
     {"crawl", "trine crawl", cmd_crawl, "fetch pages, take them apart, store them",
      "usage: trine crawl [options] URL...\n"
      "Fetches the pages, takes them apart in worker processes, and stores them in a SQLite file.\n"

@@ -215,6 +215,8 @@ static int conclude(struct crawl *c) {
 int cmd_crawl(int argc, char **argv) {
     struct crawl c = {0};
     int status = settings_read(&c.settings, argc, argv);
+    if (status < 0)
+        status = start_check(&c.settings);
     if (status >= 0)
         return status;
     c.frontier = frontier_new(&c.settings);

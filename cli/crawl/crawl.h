@@ -24,7 +24,7 @@ struct job {
     struct job *next;
     struct frontier_url *url;
     trine_http_response response; /* its body is gone once it was parsed */
-    int64_t body_len;             /* -1: no answer came */
+    int64_t body_len;             /* -1: no whole answer came */
     trine_buf parsed;             /* what the worker gave back */
     struct page page;             /* points into `parsed` */
     trine_buf redirect;           /* where a redirect leads; empty: none */

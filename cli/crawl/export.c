@@ -217,7 +217,7 @@ static long export_from(const struct report *report, sqlite3 *db, enum export_fo
     if (application != STORE_APPLICATION_ID) {
         return fail(report, EINVAL, "no store of trine; name the file that a crawl wrote");
     }
-    if (version != STORE_VERSION) {
+    if (version != STORE_VERSION && version != STORE_VERSION_OLD) {
         return fail(report, EPROTO,
                     "a store of another version of trine (its tables are version %lld, this trine "
                     "knows %d)",

@@ -58,7 +58,7 @@ static int fetch_and_pass_on(struct job *j) {
         return r;
     j->fetched_at_ms = wall_clock_ms();
     j->fetch_ms = (double)j->response.elapsed / 1e6;
-    if (j->response.status > 0)
+    if (r == 0)
         j->body_len = (int64_t)j->response.body.len;
     c->stats.fetched++;
     if (r < 0)

@@ -234,6 +234,7 @@ static int reach(struct frontier *f, const char *url, size_t len, int depth, uns
         enqueue(f, u);
     } else if (depth < u->depth) {
         u->depth = depth;
+        u->hops = (uint16_t)hops;
         want_expansion(f, u);
         return follow_known_redirect(f, u);
     }
@@ -312,8 +313,10 @@ static int follow_redirect(struct frontier *f, const struct frontier_url *from) 
     return reach(f, from->redirect, strlen(from->redirect), from->depth, from->hops + 1u);
 }
 
+/* That a chain is too long is the error of the page where it was found to be. */
 static int follow_known_redirect(struct frontier *f, struct frontier_url *u) {
-    return u->redirect ? follow_redirect(f, u) : 0;
+    int r = u->redirect ? follow_redirect(f, u) : 0;
+    return r == -ELOOP ? 0 : r;
 }
 
 int frontier_add_redirect(struct frontier *f, struct frontier_url *from, const char *url,

@@ -358,6 +358,7 @@ static int encode(struct page_parser *parser, const struct page_input *input) {
     if (input->want_text) {
         page.text = parser->body.text.at ? parser->body.text.at : "";
         page.text_len = parser->body.text.len;
+        page.text_cut = parser->body.cut;
     }
     page_sha256(input->body, input->len, page.sha256);
     parser->encoded.len = 0;

@@ -59,6 +59,7 @@ struct page {
     uint32_t link_count;
     bool links_dropped; /* there were more than the bounds above allow */
     bool cut;           /* nested deeper than PAGE_DEPTH_MAX: what follows was not read */
+    bool text_cut;      /* there was more text than PAGE_TEXT_MAX */
     const char *title;
     size_t title_len;
     const char *lang; /* length 0: not given */

@@ -14,7 +14,13 @@
 #include "crawl/url.h"
 
 enum { WIRE_MAGIC = 0x54504731, WIRE_VERSION = 1 };
-enum { WIRE_LINKS_DROPPED = 1, WIRE_CUT = 2, WIRE_TEXT = 4, WIRE_FLAGS = 7 };
+enum {
+    WIRE_LINKS_DROPPED = 1,
+    WIRE_CUT = 2,
+    WIRE_TEXT = 4,
+    WIRE_TEXT_CUT = 8, /* only with WIRE_TEXT */
+    WIRE_FLAGS = 15
+};
 
 struct wire {
     uint32_t magic;
@@ -43,8 +49,9 @@ size_t page_encode(const struct page *page, void *out) {
     struct wire wire = {
         .magic = WIRE_MAGIC,
         .version = WIRE_VERSION,
-        .flags = (uint16_t)((page->links_dropped ? WIRE_LINKS_DROPPED : 0) |
-                            (page->cut ? WIRE_CUT : 0) | (page->text ? WIRE_TEXT : 0)),
+        .flags =
+            (uint16_t)((page->links_dropped ? WIRE_LINKS_DROPPED : 0) | (page->cut ? WIRE_CUT : 0) |
+                       (page->text ? WIRE_TEXT : 0) | (page->text_cut ? WIRE_TEXT_CUT : 0)),
         .words = page->words,
         .link_count = page->link_count,
         .links_len = (uint32_t)page->links_len,
@@ -132,9 +139,11 @@ static bool is_sha256(const char *hex) {
 
 static bool is_sound(const struct wire *wire, size_t len) {
     return wire->magic == WIRE_MAGIC && wire->version == WIRE_VERSION &&
-           (wire->flags & ~WIRE_FLAGS) == 0 && wire->zero == 0 && wire->words <= INT64_MAX &&
-           wire->title_len <= PAGE_TITLE_MAX && wire->lang_len <= PAGE_LANG_MAX &&
-           wire->links_len <= PAGE_LINKS_BYTES_MAX && wire->link_count <= PAGE_LINKS_MAX &&
+           (wire->flags & ~WIRE_FLAGS) == 0 && wire->zero == 0 &&
+           (wire->flags & (WIRE_TEXT | WIRE_TEXT_CUT)) != WIRE_TEXT_CUT &&
+           wire->words <= INT64_MAX && wire->title_len <= PAGE_TITLE_MAX &&
+           wire->lang_len <= PAGE_LANG_MAX && wire->links_len <= PAGE_LINKS_BYTES_MAX &&
+           wire->link_count <= PAGE_LINKS_MAX &&
            wire->text_len <= (wire->flags & WIRE_TEXT ? PAGE_TEXT_MAX : 0) &&
            len - sizeof(*wire) ==
                (size_t)wire->title_len + wire->lang_len + wire->links_len + wire->text_len;
@@ -155,6 +164,7 @@ int page_decode(const void *bytes, size_t len, struct page *ret_page) {
         .link_count = wire.link_count,
         .links_dropped = wire.flags & WIRE_LINKS_DROPPED,
         .cut = wire.flags & WIRE_CUT,
+        .text_cut = wire.flags & WIRE_TEXT_CUT,
         .title = at,
         .title_len = wire.title_len,
         .lang = at + wire.title_len,

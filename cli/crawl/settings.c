@@ -50,6 +50,15 @@ static bool read_number(struct settings *s, const char *name, int64_t min, int64
     return true;
 }
 
+/* No time at all would be no page at all; the HTTP client takes 0 for its default. */
+static bool read_timeout(struct settings *s) {
+    if (!option_seconds(s->command, "--timeout", optarg, 86400, &s->timeout))
+        return false;
+    if (s->timeout == 0)
+        usage_error(s->command, "--timeout %s: more than 0 seconds are expected", optarg);
+    return s->timeout > 0;
+}
+
 static bool read_option(struct settings *s, int o) {
     switch (o) {
     case 'i':
@@ -69,7 +78,7 @@ static bool read_option(struct settings *s, int o) {
     case OPT_WORKERS:
         return read_number(s, "--workers", 1, 256, &s->workers);
     case OPT_TIMEOUT:
-        return option_seconds(s->command, "--timeout", optarg, 86400, &s->timeout);
+        return read_timeout(s);
     case OPT_MAX_BYTES:
         return option_number(s->command, "--max-bytes", optarg, 1, 256 << 20, &s->max_bytes);
     case OPT_MAX_PAGES:

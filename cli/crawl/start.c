@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int add(struct crawl *c, const char *text, size_t len, const char **ret_error) {
     char url[URL_MAX];
@@ -52,14 +53,27 @@ static int open_list(struct crawl *c, const char *name) {
     return status;
 }
 
+int start_check(const struct settings *settings) {
+    for (int i = 0; i < settings->url_count; i++) {
+        const char *text = settings->urls[i], *error = "it is no URL";
+        char url[URL_MAX];
+        if (url_normalise(text, strlen(text), url, NULL, &error) < 0)
+            return usage_error(settings->command,
+                               "%s: %s; a URL like http://example.org/ is expected", text, error);
+    }
+    const char *list = settings->list;
+    if (list && strcmp(list, "-") != 0 && access(list, R_OK) < 0)
+        return usage_error(settings->command, "-i %s: %s", list, strerror(errno));
+    return -1;
+}
+
 int start_urls(struct crawl *c) {
     for (int i = 0; i < c->settings.url_count; i++) {
         const char *text = c->settings.urls[i], *error = "it is no URL";
-        if (add(c, text, strlen(text), &error) < 0)
-            return usage_error(c->settings.command,
-                               "%s: %s; a URL like http://example.org/ is "
-                               "expected",
-                               text, error);
+        if (add(c, text, strlen(text), &error) < 0) {
+            fprintf(stderr, "%s: %s: %s\n", c->settings.command, text, error);
+            return 1;
+        }
     }
     return c->settings.list ? open_list(c, c->settings.list) : -1;
 }

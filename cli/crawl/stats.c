@@ -41,6 +41,9 @@ void stats_print_summary(const struct crawl *c) {
     if (n.dropped)
         fprintf(stderr, "Links beyond --max-pages %" PRId64 ", not followed: %zu\n",
                 c->settings.max_pages, n.dropped);
+    if (s->left_out)
+        fprintf(stderr, "Pages too large to be kept whole: %zu (column left_out says of what)\n",
+                s->left_out);
     fprintf(stderr, "Total words: %" PRIu64 "\n", s->words);
     fprintf(stderr, "Links: %" PRIu64 "\n", s->links);
     fprintf(stderr, "Total time: %.2f s (%.0f pages/s, %.1f MB/s)\n", total,
@@ -62,9 +65,10 @@ int stats_print_json(const struct crawl *c) {
     double total = (double)(s->ended - s->started) / 1e9;
     printf("{\"documents\": %zu, \"failed\": %zu, \"http_errors\": %zu, \"stored\": %zu, "
            "\"redirects\": %zu, \"skipped\": %zu, \"robots_refused\": %zu, \"dropped\": %zu, "
+           "\"left_out\": %zu, "
            "\"words\": %" PRIu64 ", \"links\": %" PRIu64 ", \"bytes\": %" PRIu64 ", ",
            s->parsed, s->failed, s->http_errors, s->stored, s->redirects, s->skipped, n.refused,
-           n.dropped, s->words, s->links, s->bytes);
+           n.dropped, s->left_out, s->words, s->links, s->bytes);
     printf("\"seconds\": %.6f, \"fetch_seconds\": %.6f, \"process_seconds\": %.6f, "
            "\"store_seconds\": %.6f, \"fetch_percent\": %.1f, \"process_percent\": %.1f, "
            "\"store_percent\": %.1f, \"interrupted\": %s}\n",

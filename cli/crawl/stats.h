@@ -16,7 +16,7 @@ struct stage_time {
 
 struct stats {
     int64_t started, ended;
-    size_t fetched, stored, parsed, failed, http_errors, redirects, skipped;
+    size_t fetched, stored, parsed, failed, http_errors, redirects, skipped, left_out;
     uint64_t bytes, words, links;
     struct stage_time fetch, process, store;
 };

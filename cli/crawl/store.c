@@ -50,14 +50,21 @@ static const char *const sql_of[STATEMENTS] = {
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [ADD_PAGE] = ("INSERT INTO pages (url, final_url, status, content_type, bytes, title, lang,"
-                  " words, links, sha256, fetched_at, fetch_ms, process_ms, error)"
-                  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+                  " words, links, sha256, fetched_at, fetch_ms, process_ms, error, left_out)"
+                  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     [ADD_TEXT] = "INSERT INTO page_text (page, text) VALUES (?, ?)",
     [ADD_LINK] = "INSERT INTO links (page, n, url) VALUES (?, ?, ?)",
     [EACH_DONE] = "SELECT id, url, final_url, status, error IS NOT NULL FROM pages ORDER BY id",
     [EACH_LINK] = "SELECT url FROM links WHERE page = ? ORDER BY n",
     [FIND] = "SELECT id FROM pages WHERE url = ?",
 };
+
+/* A store of version 1 gets what it lacks; its pages were stored before anybody noted it. */
+static const char migration[] = "BEGIN IMMEDIATE;"
+                                "ALTER TABLE pages ADD COLUMN left_out TEXT;"
+                                "PRAGMA user_version = 2;"
+                                "COMMIT";
+_Static_assert(STORE_VERSION == 2, "the migration leads to it");
 
 static const char schema[] =
     "BEGIN IMMEDIATE;"
@@ -76,7 +83,8 @@ static const char schema[] =
     "  fetched_at TEXT,     -- UTC\n"
     "  fetch_ms REAL,\n"
     "  process_ms REAL,\n"
-    "  error TEXT           -- NULL: all went well\n"
+    "  error TEXT,          -- NULL: all went well\n"
+    "  left_out TEXT        -- NULL: nothing; else some of: links, nesting, text\n"
     ");"
     "CREATE TABLE links (\n"
     "  page INTEGER NOT NULL REFERENCES pages (id),\n"
@@ -196,7 +204,7 @@ static int lock_file(struct store *store) {
 }
 
 /* Tells a store of ours from a new file, and both from anything else, before it writes a byte. */
-static int check_file(struct store *store, bool *ret_is_new) {
+static int check_file(struct store *store, bool *ret_is_new, bool *ret_is_old) {
     int64_t application = 0, version = 0, tables = 0;
     int status = ask(store, "SELECT count(*) FROM sqlite_schema", &tables);
     status = status < 0 ? status : ask(store, "PRAGMA application_id", &application);
@@ -208,7 +216,8 @@ static int check_file(struct store *store, bool *ret_is_new) {
     if (!*ret_is_new && application != STORE_APPLICATION_ID) {
         return fail(store, EINVAL, "an SQLite file, but no store of trine; name another --store");
     }
-    if (!*ret_is_new && version != STORE_VERSION) {
+    *ret_is_old = !*ret_is_new && version == STORE_VERSION_OLD;
+    if (!*ret_is_new && !*ret_is_old && version != STORE_VERSION) {
         return fail(store, EPROTO,
                     "a store of another version of trine (its tables are version %lld, this trine "
                     "knows %d)",
@@ -218,7 +227,7 @@ static int check_file(struct store *store, bool *ret_is_new) {
 }
 
 static int open_database(struct store *store) {
-    bool is_new;
+    bool is_new, is_old = false;
     char *path = realpath(store->path, NULL); /* absolute: never taken for ":memory:" or a URI */
     if (!path) {
         return fail(store, errno, "%s", strerror(errno));
@@ -232,13 +241,16 @@ static int open_database(struct store *store) {
         return fail_sqlite(store);
     }
     sqlite3_busy_timeout(store->db, 5000);
-    int status = check_file(store, &is_new);
+    int status = check_file(store, &is_new, &is_old);
     status =
         status < 0 ? status : run(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
     if (status == 0 && is_new) {
         char sql[sizeof(schema) + 32];
         snprintf(sql, sizeof(sql), schema, STORE_APPLICATION_ID, STORE_VERSION);
         status = run(store, sql);
+    }
+    if (status == 0 && is_old) {
+        status = run(store, migration);
     }
     for (int i = 0; i < STATEMENTS && status == 0; i++) {
         code = sqlite3_prepare_v3(store->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -356,6 +368,7 @@ static int add_row(struct store *store, const struct store_page *page) {
         sqlite3_bind_null(statement, 13);
     }
     bind_string(statement, 14, page->error);
+    bind_string(statement, 15, page->left_out);
     int code = sqlite3_step(statement);
     int status = code == SQLITE_DONE ? 0 : fail_sqlite(store);
     if (sqlite3_extended_errcode(store->db) == SQLITE_CONSTRAINT_UNIQUE) {

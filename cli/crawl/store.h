@@ -17,7 +17,10 @@
 
 struct store;
 
-enum { STORE_VERSION = 1 }; /* of the tables; in PRAGMA user_version */
+enum {
+    STORE_VERSION = 2,     /* of the tables; in PRAGMA user_version */
+    STORE_VERSION_OLD = 1, /* had no pages.left_out: store_open adds it, export needs it not */
+};
 
 /* Strings may be NULL (stored as NULL) and need not end in NUL where a length stands beside. */
 struct store_page {
@@ -39,8 +42,9 @@ struct store_page {
     const char *sha256;
     int64_t fetched_at_ms; /* ms since 1970; stored as text "2024-05-06T07:08:09.123Z" */
     double fetch_ms;
-    double process_ms; /* < 0: NULL */
-    const char *error; /* NULL: none */
+    double process_ms;    /* < 0: NULL */
+    const char *error;    /* NULL: none */
+    const char *left_out; /* NULL: nothing; else some of "links, nesting, text" */
 };
 
 /*

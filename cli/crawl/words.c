@@ -14,7 +14,7 @@
 
 void words_reset(struct words *words, bool keep, size_t max) {
     words->count = 0;
-    words->in_word = words->failed = false;
+    words->in_word = words->failed = words->cut = false;
     words->keep = keep;
     words->max = max;
     words->text.len = 0;
@@ -48,6 +48,7 @@ static void keep_character(struct words *words, const uint8_t *at, size_t len, b
     size_t gap = first && text->len > 0;
     if (text->len + gap + len > words->max) {
         words->max = text->len;
+        words->cut = true;
     } else if (!buffer_reserve(text, gap + len)) {
         words->failed = true;
     } else {

@@ -16,6 +16,7 @@ struct words {
     bool in_word; /* the text so far ends within a word */
     bool keep;    /* the words go to text */
     bool failed;  /* no memory for text */
+    bool cut;     /* text is full: words are missing in it, or the end of one */
     size_t max;   /* bytes that text may get; it is cut at a character, and for good */
     struct buffer text;
 };

@@ -20,6 +20,14 @@ struct batch {
 
 /* --- on the store's thread --- */
 
+/* What the bounds of page.h kept out of the row. */
+static const char *left_out(const struct page *p) {
+    static const char *const names[8] = {
+        NULL,   "links",       "nesting",       "links, nesting",
+        "text", "links, text", "nesting, text", "links, nesting, text"};
+    return names[p->links_dropped | p->cut << 1 | p->text_cut << 2];
+}
+
 static struct store_page row_of(const struct job *j) {
     const trine_http_response *r = &j->response;
     bool answered = r->status > 0;
@@ -50,6 +58,7 @@ static struct store_page row_of(const struct job *j) {
     row.links_len = p->links_len;
     row.text = p->text;
     row.text_len = p->text_len;
+    row.left_out = left_out(p);
     return row;
 }
 
@@ -81,6 +90,7 @@ static void count(struct stats *s, const struct job *j) {
     if (!j->has_page || !page_is_html(j->response.content_type))
         return;
     s->parsed++;
+    s->left_out += left_out(&j->page) != NULL;
     s->words += j->page.words;
     s->links += j->page.link_count;
 }
