@@ -6,14 +6,15 @@
 #include <trine/http.h>
 
 struct fetch {
-    trine_http *session;
     const char *url;
     int status, id;
 };
 
+static trine_http *session;
+
 static int fetch_post(struct fetch *f) {
     trine_http_response response = {0};
-    if (trine_http_get(f->session, f->url, &response) == 0) {
+    if (trine_http_get(session, f->url, &response) == 0) {
         json_t *post = json_loadb(response.body.ptr, response.body.len, 0, NULL);
         f->status = response.status;
         f->id = (int)json_integer_value(json_object_get(post, "id"));
@@ -35,12 +36,11 @@ TRINE_TASK(fetch_all, struct fetch);
 int main(int argc, char **argv) {
     struct urls urls;
     urls_find(&urls, argc, argv, 20, "0.1");
-    trine_http *session;
     if (trine_http_open(&session, TRINE_OPTS(trine_http_opts, .timeout = TRINE_SEC(5))) < 0)
         return 1;
     struct fetch fetches[URLS_MOST + 1] = {{0}};
     for (int i = 0; i < urls.count; i++)
-        fetches[i] = (struct fetch){session, urls.url[i], 0, 0};
+        fetches[i] = (struct fetch){urls.url[i].text, 0, 0};
     int64_t start = trine_now();
     int status = trine_run(fetch_all, fetches), fetched = 0;
     for (int i = 0; i < urls.count; i++)

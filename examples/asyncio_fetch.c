@@ -32,7 +32,7 @@ static int fetch_all(struct urls *urls) {
     {
         TRINE_SCOPE(scope);
         for (int i = 0; i < urls->count; i++) {
-            fetches[i] = (struct fetch){session, urls->url[i], NULL};
+            fetches[i] = (struct fetch){session, urls->url[i].text, NULL};
             trine_spawn(scope, fetch_url, &fetches[i]);
         }
         trine_join(scope);

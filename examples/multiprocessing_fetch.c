@@ -33,15 +33,13 @@ int main(int argc, char **argv) {
     urls_find(&urls, argc, argv, 10, "0.1");
     struct fetch fetches[URLS_MOST] = {0};
     for (int i = 0; i < urls.count; i++)
-        memcpy(fetches[i].url, urls.url[i], URL_LONGEST);
+        memcpy(fetches[i].url, urls.url[i].text, URL_LONGEST);
     int64_t start = trine_now();
 
     trine_executor *processes;
     if (trine_processes_open(&processes, TRINE_OPTS(trine_processes_opts, .workers = 4)) < 0)
         return 1;
-    TRINE_SCOPE(scope, .policy = TRINE_COLLECT);
-    trine_map(scope, processes, fetch_url, fetches, (size_t)urls.count);
-    trine_join(scope);
+    trine_map_all(processes, fetch_url, fetches, (size_t)urls.count);
 
     int results = 0;
     for (int i = 0; i < urls.count; i++)

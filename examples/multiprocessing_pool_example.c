@@ -33,9 +33,7 @@ int main(int argc, char **argv) {
     trine_executor *processes;
     if (trine_processes_open(&processes, TRINE_OPTS(trine_processes_opts, .workers = 4)) < 0)
         return 1;
-    TRINE_SCOPE(scope);
-    trine_map(scope, processes, count_primes, limits, (size_t)count);
-    int status = trine_join(scope);
+    int status = trine_map_all(processes, count_primes, limits, (size_t)count);
     for (int i = 0; i < count; i++)
         printf("Primes up to %d: %d\n", limits[i].up_to, limits[i].count);
     printf("Completed in %.2fs\n", seconds_since(start));

@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
         return 1;
     TRINE_SCOPE(scope, .policy = TRINE_COLLECT);
     for (int i = 0; i < urls.count; i++) {
-        fetches[i].url = urls.url[i];
+        fetches[i].url = urls.url[i].text;
         trine_submit(scope, threads, fetch_url, &fetches[i]);
     }
     trine_join(scope);

@@ -24,14 +24,12 @@ int main(int argc, char **argv) {
     urls_find(&urls, argc, argv, 50, "0.1");
     struct fetch fetches[URLS_MOST] = {0};
     for (int i = 0; i < urls.count; i++)
-        fetches[i].url = urls.url[i];
+        fetches[i].url = urls.url[i].text;
     int64_t start = trine_now();
     trine_executor *threads;
     if (trine_threads_open(&threads, TRINE_OPTS(trine_threads_opts, .workers = 10)) < 0)
         return 1;
-    TRINE_SCOPE(scope);
-    trine_map(scope, threads, fetch_url, fetches, (size_t)urls.count);
-    trine_join(scope);
+    trine_map_all(threads, fetch_url, fetches, (size_t)urls.count);
     int successful = 0;
     for (int i = 0; i < urls.count; i++)
         successful += fetches[i].status == 200;

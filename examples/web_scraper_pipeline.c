@@ -35,7 +35,7 @@ static void fetch_stage(struct pipeline *p) {
     int64_t start = trine_now();
     TRINE_SCOPE(scope, .limit = 10);
     for (int i = 0; i < p->urls.count; i++) {
-        p->pages[i].url = p->urls.url[i];
+        p->pages[i].url = p->urls.url[i].text;
         trine_spawn(scope, fetch_page, &p->pages[i]);
     }
     trine_join(scope);

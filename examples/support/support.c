@@ -61,9 +61,9 @@ void urls_find(struct urls *urls, int argc, char **argv, int n, const char *dela
     const char *base = argc > 1 ? NULL : base_url(argc, argv, delay);
     for (int i = 0; i < urls->count; i++)
         if (base)
-            snprintf(urls->url[i], URL_LONGEST, "%s/posts/%d", base, i % 50 + 1);
+            snprintf(urls->url[i].text, URL_LONGEST, "%s/posts/%d", base, i % 50 + 1);
         else
-            snprintf(urls->url[i], URL_LONGEST, "%s", argv[i + 1]);
+            snprintf(urls->url[i].text, URL_LONGEST, "%s", argv[i + 1]);
 }
 
 double seconds_since(int64_t start) {

@@ -6,9 +6,13 @@
 
 enum { URLS_MOST = 64, URL_LONGEST = 200 };
 
+struct url {
+    char text[URL_LONGEST];
+};
+
 struct urls {
     int count;
-    char url[URLS_MOST][URL_LONGEST];
+    struct url url[URLS_MOST];
 };
 
 /* The program's arguments, or n posts of a small server of its own (examples/data, /posts/1 ...)
