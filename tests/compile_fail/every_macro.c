@@ -29,12 +29,14 @@ static int on_pool(trine_executor *pool) {
     TRINE_SCOPE(all, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(1.5), .limit = 2);
     trine_submit(all, pool, square, &one[0]);
     trine_map(all, pool, square, one, 3);
+    trine_map_all(pool, square, one, 3);
     trine_executor *own;
     int opened = trine_threads_open(&own, TRINE_OPTS(trine_threads_opts, .workers = 1));
     if (opened == 0)
         trine_executor_close(&own);
     trine_future *f = trine_start(all, pool, square, &one[1]);
     int error = trine_await(f, &status);
+    trine_future_drop(trine_after(all, 1));
     f = trine_start_bytes(all, pool, upper, in, &text);
     trine_future_drop(f);
     error = error ? error : trine_join(all);

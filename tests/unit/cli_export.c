@@ -59,7 +59,7 @@ static const char *exported(enum export_format format, long rows) {
 
 #define HEADER                                                                                     \
     "id,url,final_url,status,content_type,bytes,title,lang,words,links,sha256,fetched_at,"         \
-    "fetch_ms,process_ms,error"
+    "fetch_ms,process_ms,error,left_out"
 
 TEST(export_csv) {
     struct store *store = new_store();
@@ -71,8 +71,8 @@ TEST(export_csv) {
     CHECK_STR(exported(EXPORT_CSV, 2),
               HEADER "\r\n"
                      "1,\"http://h/a,b\",\"http://h/a,b\",200,,5,\"say \"\"hi\"\",\r\nthen\",,1,0,,"
-                     "1970-01-01T00:00:01.000Z,1.500,,\r\n"
-                     "2,http://h/2,http://h/2,200,,5,\"\",,1,0,,1970-01-01T00:00:01.000Z,1.500,,"
+                     "1970-01-01T00:00:01.000Z,1.500,,,\r\n"
+                     "2,http://h/2,http://h/2,200,,5,\"\",,1,0,,1970-01-01T00:00:01.000Z,1.500,,,"
                      "\r\n");
     clean_up();
 }
@@ -86,7 +86,7 @@ TEST(export_jsonl) {
               "\"content_type\":null,\"bytes\":5,\"title\":\"a\\\"b\\\\c\\n\\t\\u0001\\u007f"
               "\xc3\xa4\",\"lang\":null,\"words\":1,\"links\":0,\"sha256\":null,\"fetched_at\":"
               "\"1970-01-01T00:00:01.000Z\",\"fetch_ms\":1.500,\"process_ms\":null,"
-              "\"error\":null}\n");
+              "\"error\":null,\"left_out\":null}\n");
     clean_up();
 }
 
@@ -108,8 +108,25 @@ TEST(export_text_is_a_last_column) {
     CHECK_EQ(store_close(store), 0);
     const char *out = exported(EXPORT_CSV, 2);
     CHECK(strncmp(out, HEADER ",text\r\n", sizeof(HEADER) + 6) == 0);
-    CHECK(strstr(out, ",1.500,,,some text\r\n") != NULL);
-    CHECK(strstr(exported(EXPORT_JSONL, 2), "\"error\":null,\"text\":null}\n") != NULL);
+    CHECK(strstr(out, ",1.500,,,,some text\r\n") != NULL);
+    CHECK(strstr(exported(EXPORT_JSONL, 2), "\"left_out\":null,\"text\":null}\n") != NULL);
+    clean_up();
+}
+
+TEST(export_reads_a_store_of_version_1_as_it_is) {
+    struct store *store = new_store();
+    add(store, "http://h/1", "t", NULL);
+    CHECK_EQ(store_close(store), 0);
+    sqlite3 *db;
+    CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
+    CHECK_EQ(sqlite3_exec(db,
+                          "ALTER TABLE pages DROP COLUMN left_out;"
+                          "PRAGMA user_version = 1",
+                          NULL, NULL, NULL),
+             SQLITE_OK);
+    sqlite3_close(db);
+    const char *out = exported(EXPORT_CSV, 1);
+    CHECK(strstr(out, ",process_ms,error\r\n1,http://h/1,") != NULL);
     clean_up();
 }
 

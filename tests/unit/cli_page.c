@@ -151,6 +151,21 @@ TEST(page_words_in_pieces) {
     }
 }
 
+TEST(page_text_that_is_full_is_said_to_be_cut) {
+    struct words words = {0};
+    words_reset(&words, true, 7);
+    words_add(&words, " abc  def ", 10);
+    CHECK(!words.cut);
+    CHECK_EQ(words.text.len, 7);
+    words_add(&words, "g", 1);
+    CHECK(words.cut);
+    CHECK_EQ(words.text.len, 7);
+    CHECK_EQ(words.count, 3);
+    words_reset(&words, true, 7);
+    CHECK(!words.cut);
+    buffer_done(&words.text);
+}
+
 TEST(page_title) {
     CHECK_STR(title_of("<title> A &amp;\n\n B&nbsp;C </title>"), "A & B C");
     CHECK_STR(title_of("<html><head><title></title></head><body><title>2</title>"), "");
@@ -380,6 +395,7 @@ static const struct page sample = {
     .links_len = 22,
     .text = "some text",
     .text_len = 9,
+    .text_cut = true,
     .sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
 };
 
@@ -394,6 +410,7 @@ static int there_and_back(const struct page *page, struct page *ret_page) {
         CHECK_EQ(ret_page->title_len, page->title_len);
         CHECK_EQ(memcmp(ret_page->title, page->title, page->title_len), 0);
         CHECK_EQ(ret_page->text == NULL, page->text == NULL);
+        CHECK_EQ(ret_page->text_cut, page->text_cut);
     }
     free(bytes);
     return status;
@@ -404,6 +421,7 @@ TEST(page_decode_refuses_what_is_not_so) {
     CHECK_EQ(there_and_back(&page, &out), 0);
     page.text = NULL;
     page.text_len = 0;
+    page.text_cut = false;
     CHECK_EQ(there_and_back(&page, &out), 0);
 #define REFUSED(change)                                                                            \
     do {                                                                                           \
@@ -427,6 +445,7 @@ TEST(page_decode_refuses_what_is_not_so) {
     REFUSED(page.text = "some\ntext");
     REFUSED(page.sha256[3] = 'F');
     REFUSED(page.words = UINT64_MAX);
+    REFUSED((page.text = NULL, page.text_len = 0, page.text_cut = true));
     static char big[PAGE_TITLE_MAX + 1];
     memset(big, 'x', sizeof(big));
     REFUSED((page.title = big, page.title_len = sizeof(big)));

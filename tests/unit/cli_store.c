@@ -58,6 +58,7 @@ static const struct store_page sample = {
     .fetched_at_ms = 1714979229123,
     .fetch_ms = 12.5,
     .process_ms = 0.25,
+    .left_out = "links, text",
 };
 
 static void add(struct store *store, const char *url) {
@@ -88,9 +89,9 @@ TEST(store_keeps_what_is_added) {
     CHECK_EQ(store_close(store), 0); /* commits */
     CHECK_STR(query("SELECT url||' '||final_url||' '||status||' '||content_type||' '||bytes||' '||"
                     "title||' '||lang||' '||words||' '||links||' '||sha256||' '||fetched_at||' '||"
-                    "fetch_ms||' '||process_ms||' '||(error IS NULL) FROM pages"),
+                    "fetch_ms||' '||process_ms||' '||(error IS NULL)||' '||left_out FROM pages"),
               "http://h/a http://h/b 200 text/html 1234 Title en 77 2 ba78 "
-              "2024-05-06T07:07:09.123Z 12.5 0.25 1");
+              "2024-05-06T07:07:09.123Z 12.5 0.25 1 links, text");
     CHECK_STR(query("SELECT group_concat(page || ':' || n || ':' || url) FROM links"),
               "1:0:http://h/x,1:1:http://h/y");
     CHECK_STR(query("SELECT text FROM page_text WHERE page = 1"), "the text");
@@ -112,7 +113,7 @@ TEST(store_keeps_nulls) {
     CHECK_STR(query("SELECT count(*) FROM pages WHERE final_url IS NULL AND status IS NULL AND "
                     "content_type IS NULL AND bytes IS NULL AND title IS NULL AND lang IS NULL AND "
                     "words IS NULL AND links IS NULL AND sha256 IS NULL AND process_ms IS NULL AND "
-                    "error = 'timed out'"),
+                    "error = 'timed out' AND left_out IS NULL"),
               "1");
     page = (struct store_page){.url = "http://h/2", .lang = "", .title = ""};
     store = open_store();
@@ -257,6 +258,29 @@ TEST(store_refuses_other_versions) {
     CHECK_EQ(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     refused(-EPROTO, file_of("s.db"), "version 99");
+    clean_up();
+}
+
+TEST(store_of_version_1_gets_the_new_column) {
+    sqlite3 *db;
+    struct store *store = open_store();
+    add(store, "http://h/1");
+    CHECK_EQ(store_close(store), 0);
+    CHECK_EQ(sqlite3_open(file_of("s.db"), &db), SQLITE_OK);
+    CHECK_EQ(sqlite3_exec(db,
+                          "ALTER TABLE pages DROP COLUMN left_out;"
+                          "PRAGMA user_version = 1",
+                          NULL, NULL, NULL),
+             SQLITE_OK);
+    sqlite3_close(db);
+    for (int i = 2; i <= 3; i++) { /* the second time there is nothing to do */
+        store = open_store();
+        add(store, i == 2 ? "http://h/2" : "http://h/3");
+        CHECK_EQ(store_close(store), 0);
+    }
+    CHECK_STR(query("SELECT group_concat(ifnull(left_out, 'NULL'), '; ') FROM pages"),
+              "NULL; links, text; links, text");
+    CHECK_STR(query("PRAGMA user_version"), "2");
     clean_up();
 }
 

@@ -176,3 +176,20 @@ TEST(a_blocking_call_is_waited_for_or_abandoned) {
 TEST(usable_cpus_are_at_least_one) {
     CHECK(trine_usable_cpus() >= 1);
 }
+
+static int fail_at_seven(struct sum *s) {
+    return s->from == 7 ? -EDOM : add_up(s) >= 0 ? 0 : -1;
+}
+TRINE_TASK(fail_at_seven, struct sum);
+
+TEST(map_all_waits_for_all_and_gives_the_first_error) {
+    trine_executor *pool = open_pool(2, 0);
+    struct sum sums[20];
+    for (int i = 0; i < 20; i++)
+        sums[i] = (struct sum){.from = i, .to = i + 100};
+    CHECK_EQ(trine_map_all(pool, add_up, sums, 20), 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_EQ(sums[i].result, 101L * i + 5050);
+    CHECK_EQ(trine_map_all(pool, fail_at_seven, sums, 20), -EDOM);
+    trine_executor_close(&pool);
+}

@@ -14,18 +14,21 @@ enum { CAPACITY = 2, STEPS_MOST = 2000000, EFFORT = 200000, SLEEPER_MS = 10000 }
 struct stage {
     alignas(64) atomic_bool asleep, woken; /* of the sleeper */
     int sleeper_got;
-    struct queue_memory queue;
-    unsigned char room[64 * CAPACITY];
+    alignas(64) unsigned char queue[sizeof(struct queue_memory) + 64 * CAPACITY];
 };
 
 static struct stage *stage;
 
+static struct queue_memory *queue(void) {
+    return (struct queue_memory *)stage->queue;
+}
+
 static void set_stage(int items) {
     memset(stage, 0, sizeof(*stage));
-    queue_memory_init(&stage->queue, 1, sizeof(int), CAPACITY);
+    queue_memory_init(queue(), 1, sizeof(int), CAPACITY);
     unsigned seen;
     for (int i = 1; i <= items; i++)
-        CHECK_EQ(queue_memory_put(&stage->queue, &i, &seen), 0);
+        CHECK_EQ(queue_memory_put(queue(), &i, &seen), 0);
 }
 
 /* --- the processes --- */
@@ -33,8 +36,7 @@ static void set_stage(int items) {
 enum { VICTIM_ITEM = 50, SLEEPER_ITEM = 60 };
 
 static int call(bool put, int *item, unsigned *seen) {
-    return put ? queue_memory_put(&stage->queue, item, seen)
-               : queue_memory_get(&stage->queue, item, seen);
+    return put ? queue_memory_put(queue(), item, seen) : queue_memory_get(queue(), item, seen);
 }
 
 _Noreturn static void be_victim(bool put) {
@@ -54,7 +56,7 @@ _Noreturn static void be_sleeper(bool put) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (call(put, &item, &seen) == -EAGAIN) {
         atomic_store(&stage->asleep, true);
-        queue_memory_sleep(&stage->queue, seen);
+        queue_memory_sleep(queue(), seen);
     }
     stage->sleeper_got = item;
     atomic_store(&stage->woken, true);
@@ -101,7 +103,7 @@ struct tally {
 static int drain(int *ret_items) {
     unsigned seen;
     int n = 0;
-    while (n <= CAPACITY && queue_memory_get(&stage->queue, &ret_items[n], &seen) == 0)
+    while (n <= CAPACITY && queue_memory_get(queue(), &ret_items[n], &seen) == 0)
         n++;
     CHECK(n <= CAPACITY);
     return n;
@@ -110,11 +112,11 @@ static int drain(int *ret_items) {
 static void check_still_works(void) {
     int item = 70, got = 0;
     unsigned seen;
-    CHECK_EQ(queue_memory_count(&stage->queue), 0);
-    CHECK_EQ(queue_memory_put(&stage->queue, &item, &seen), 0);
-    CHECK_EQ(queue_memory_put(&stage->queue, &item, &seen), 0);
-    CHECK_EQ(queue_memory_put(&stage->queue, &item, &seen), -EAGAIN);
-    CHECK_EQ(queue_memory_get(&stage->queue, &got, &seen), 0);
+    CHECK_EQ(queue_memory_count(queue()), 0);
+    CHECK_EQ(queue_memory_put(queue(), &item, &seen), 0);
+    CHECK_EQ(queue_memory_put(queue(), &item, &seen), 0);
+    CHECK_EQ(queue_memory_put(queue(), &item, &seen), -EAGAIN);
+    CHECK_EQ(queue_memory_get(queue(), &got, &seen), 0);
     CHECK_EQ(got, 70);
 }
 
@@ -122,7 +124,7 @@ static bool kill_alone(bool put, long steps, struct tally *t) {
     int items[CAPACITY + 1];
     set_stage(1);
     bool whole = run_victim(put, steps) < steps;
-    long lost = (long)queue_memory_lost(&stage->queue);
+    long lost = (long)queue_memory_lost(queue());
     int n = drain(items);
     bool done = put ? n == 2 : n == 0;
     CHECK(n == 1 || done);
@@ -131,7 +133,7 @@ static bool kill_alone(bool put, long steps, struct tally *t) {
     CHECK(!whole || (done && lost == 0));
     CHECK(lost == 0 || (lost == 1 && done == !put)); /* gone indeed: never put, or taken */
     check_still_works();
-    CHECK_EQ(queue_memory_lost(&stage->queue), lost);
+    CHECK_EQ(queue_memory_lost(queue()), lost);
     t->undone += !done;
     t->done += done;
     t->lost += lost;
@@ -152,7 +154,7 @@ static bool kill_beside_sleeper(bool put, long steps, struct tally *t) {
     pid_t sleeper = start(be_sleeper, !put);
     await_flag(&stage->asleep, "slept");
     bool whole = run_victim(put, steps) < steps;
-    bool done = put ? atomic_load(&stage->queue.tail) == 1 : atomic_load(&stage->queue.head) == 1;
+    bool done = put ? atomic_load(&queue()->tail) == 1 : atomic_load(&queue()->head) == 1;
     if (!done)
         CHECK_EQ(call(put, &item, &seen), 0);
     await_flag(&stage->woken, done ? "woke up after the kill" : "woke up at the next call");
@@ -170,7 +172,7 @@ static long step_inside_put(void) {
     for (long steps = 1;; steps += 1 + total / 40) {
         set_stage(1);
         CHECK_EQ(run_victim(true, steps), steps);
-        if (queue_memory_lost(&stage->queue) == 1)
+        if (queue_memory_lost(queue()) == 1)
             return steps;
     }
 }
@@ -184,7 +186,7 @@ static bool kill_after_a_kill(bool put, long steps, struct tally *t) {
     set_stage(1);
     run_victim(true, inside);
     bool whole = run_victim(put, steps) < steps;
-    long lost = (long)queue_memory_lost(&stage->queue);
+    long lost = (long)queue_memory_lost(queue());
     int n = drain(items);
     CHECK(n <= 1 && (n == 0 || items[0] == 1));
     CHECK(lost == 1 || (lost == 2 && n == 0));

@@ -14,7 +14,8 @@
  *
  * Defined before the include: TEST_TRINE_INIT (main begins with trine_init, as programs that open
  * process pools must), TEST_TIMEOUT (seconds for the whole program, default 60; times the
- * environment's TRINE_TEST_SLOW, which sanitizer and valgrind runs set). */
+ * environment's TRINE_TEST_SLOW, which sanitizer and valgrind runs set). TRINE_TEST_GUARD=mprotect
+ * asks for that kind of guard pages. */
 #ifndef TRINE_TEST_H
 #define TRINE_TEST_H
 
@@ -28,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -128,13 +130,49 @@ static inline void test_check_ok(const char *file, int line, const char *what, l
 /* A call that gives >= 0 or a negative errno. */
 #define CHECK_OK(expr) test_check_ok(__FILE__, __LINE__, #expr, (expr))
 
+static const char *test_last_words; /* what a TEST_ABORTS case must say */
+static int test_said = -1;          /* the file that stderr goes to */
+
+static inline void test_aborted(int signal) {
+    char said[2048] = "";
+    (void)signal;
+    ssize_t n = pread(test_said, said, sizeof(said) - 1, 0);
+    if (n > 0 && strstr(said, test_last_words)) {
+        _exit(0);
+    }
+    test_fail(__FILE__, __LINE__, "aborted without \"%s\", but with: %s", test_last_words, said);
+}
+
+static inline void test_await_abort(const char *last_words) {
+    test_last_words = last_words;
+    test_said = memfd_create("stderr", MFD_CLOEXEC);
+    dup2(test_said, STDERR_FILENO);
+    signal(SIGABRT, test_aborted);
+}
+
+/* A case in which a mistake of the caller must abort the program, with these words. */
+#define TEST_ABORTS(name, words)                                                                   \
+    static void test_body_##name(void);                                                            \
+    TEST(name) {                                                                                   \
+        test_await_abort(words);                                                                   \
+        test_body_##name();                                                                        \
+        test_fail(__FILE__, __LINE__, "it did not abort");                                         \
+    }                                                                                              \
+    static void test_body_##name(void)
+
 static inline int64_t test_now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* The library's, where a test links it: guards by mprotect, as on kernels without better. */
+extern void stacks_use_mprotect(void) __attribute__((weak));
+
 static inline int test_run_here(const char *name) {
+    const char *guard = getenv("TRINE_TEST_GUARD");
+    if (guard && strcmp(guard, "mprotect") == 0 && stacks_use_mprotect)
+        stacks_use_mprotect();
     for (struct test_case *c = test_first; c; c = c->next) {
         if (strcmp(c->name, name) == 0) {
             test_current = c->name;
