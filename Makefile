@@ -2,7 +2,7 @@
 BUILD ?= build
 MESON ?= $(firstword $(wildcard /usr/bin/meson) meson)
 
-.PHONY: all setup run test stress bench lint sanitize install clean
+.PHONY: all setup run test stress bench lint sanitize ports install clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/build.ninja
@@ -20,6 +20,7 @@ run: all
 	BUILD=$(BUILD) scripts/run-demo.sh $(URL)
 
 test: all
+	scripts/setup.sh --test
 	scripts/test.sh $(BUILD)
 
 # The full counts of the stress and fault tests, with every fault site armed.
@@ -39,5 +40,10 @@ sanitize: all
 install: all
 	$(MESON) install -C $(BUILD)
 
+# The core on the guard pages, the switches and the processor that this machine would not choose.
+ports: all
+	scripts/setup.sh --ports
+	scripts/ports.sh $(BUILD)
+
 clean:
-	rm -rf $(BUILD) build-asan build-tsan build-stress
+	rm -rf $(BUILD) build-asan build-clang build-tsan build-stress build-ucontext build-aarch64

@@ -21,7 +21,6 @@ SOURCES = {
     "openjdk-17-doc": "/usr/share/doc/openjdk-17-jre-headless/api",
     "postgresql-doc-15": "/usr/share/doc/postgresql-doc-15",
     "python-django-doc": "/usr/share/doc/python-django-doc",
-    "python3.11-doc": "/usr/share/doc/python3.11",
     "qtbase5-doc-html": "/usr/share/qt5/doc",
     "sqlite3-doc": "/usr/share/doc/sqlite3",
 }

@@ -19,6 +19,9 @@ if [ -n "${1-}" ]; then
     exit 0
 fi
 
+# What this machine serves is not fetched through a proxy.
+export no_proxy=127.0.0.1${no_proxy:+,$no_proxy}
+
 # The port is another one each time, so an old store has nothing that this crawl could skip.
 store=$build/demo.db
 rm -f "$store" "$store-wal" "$store-shm"

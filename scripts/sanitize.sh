@@ -1,7 +1,7 @@
 #!/bin/bash
 # make sanitize: the unit and command tests under ASan+UBSan and under TSan, each in a build of its
-# own, and the unit tests of the plain build under valgrind: sanitize.sh BUILD. What they print is
-# kept in BUILD/sanitize/*.log. The last line is `N passed, N failed`.
+# own, the unit tests of the plain build under valgrind, and what ports.sh runs: sanitize.sh BUILD.
+# What they print is kept in BUILD/sanitize/*.log. The last line is `N passed, N failed`.
 # Nothing of our own code is suppressed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -53,6 +53,10 @@ scripts/test.sh "$build" --setup valgrind --suite unit --no-suite needs_pidfd \
     >"$logs/valgrind.log" 2>&1
 add valgrind "$logs/valgrind.log"
 echo "valgrind: the suite needs_pidfd was not run: valgrind 3.19 has no pidfd_open"
+
+scripts/ports.sh "$build" >"$logs/ports.log" 2>&1
+add ports "$logs/ports.log"
+grep ': not run' "$logs/ports.log"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,12 +1,15 @@
 #!/bin/bash
-# Installs the Debian packages of scripts/packages.txt that are missing: setup.sh [--bench].
+# Installs the Debian packages of scripts/packages.txt that are missing:
+# setup.sh [--test|--bench|--ports].
 # Asks nothing, needs root or sudo only when something is missing, and is quick when nothing is.
 # On a system without apt-get it names what is missing and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 sections=" build "
+[ "${1-}" = --test ] && sections=" build test "
 [ "${1-}" = --bench ] && sections=" build bench "
+[ "${1-}" = --ports ] && sections=" build ports "
 
 found() { # cmd:NAME, pc:NAME or file:PATH
     case $1 in
@@ -57,13 +60,13 @@ if [ ! -e $policy ]; then
     "${as_root[@]}" chmod 755 $policy
 fi
 
-# Small images leave documentation out; the pages of make run are documentation. A package that is
-# there without its files is installed again.
+# Small images leave documentation out; the pages of make run and make bench are documentation. A
+# package that is there without its files is installed again.
 echo "setup: installing ${missing[*]}" >&2
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q)
 "${apt[@]}" update
 "${apt[@]}" install --no-install-recommends --reinstall \
-    -o Dpkg::Options::=--path-include='/usr/share/doc/postgresql-doc-15/*' \
+    -o Dpkg::Options::=--path-include='/usr/share/doc/*' \
     -o Dpkg::Options::=--force-confold "${missing[@]}" </dev/null
 
 for i in "${!missing[@]}"; do
