@@ -1,8 +1,9 @@
 /* after [--json] [--runs N] [CASE...]: futures of time.
  *   after/1m                  a million trine_after of 2 s, pending together: the bytes of each,
- * and by how much the whole exceeds the 2 s after/create_then_cancel  trine_after, trine_cancel,
- * trine_future_drop, one at a time Every future must be done with status 0, in order of start. Each
- * run of the million is a process of its own: records are reused. */
+ *                             and by how much the whole exceeds the 2 s
+ *   after/create_then_cancel  trine_after, trine_cancel, trine_future_drop, one at a time
+ * Every future must be done with status 0, in order of start. Each run of the million is a process
+ * of its own: records are reused. */
 #include <sys/wait.h>
 #include <trine.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ TRINE_TASK(pend, struct pending);
 
 /* In a child, the two values come back through a pipe. The program has no other thread. */
 static void measure(double ret[2]) {
-    int ends[2], status;
+    int ends[2], status = -1;
     if (pipe(ends) < 0)
         bench_fail("pipe", 0);
     pid_t child = fork();

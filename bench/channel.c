@@ -24,7 +24,7 @@ static void failed(const char *what, int r) {
 
 /* Sends 0, 1, 2 ... and, if there is an answer, waits for each. */
 static int send_all(struct side *s) {
-    for (int64_t i = 0, back; i < s->items; i++) {
+    for (int64_t i = 0, back = 0; i < s->items; i++) {
         int r = trine_channel_send(s->out, &i);
         if (r == 0 && s->in)
             r = trine_channel_recv(s->in, &back);
@@ -36,7 +36,7 @@ static int send_all(struct side *s) {
 TRINE_TASK(send_all, struct side);
 
 static int take_all(struct side *s) {
-    for (int64_t i = 0, item; i < s->items; i++) {
+    for (int64_t i = 0, item = -1; i < s->items; i++) {
         int r = trine_channel_recv(s->in, &item);
         if (r == 0 && s->out)
             r = trine_channel_send(s->out, &item);

@@ -237,7 +237,7 @@ int cmd_bench(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "--cell") == 0)
         return cell_main(argc - 2, argv + 2);
     static struct bench b;
-    int status = settings_read(argc, argv, &b.settings);
+    int status = bench_settings_read(argc, argv, &b.settings);
     if (status)
         return status;
     status = open_html(&b) || prepare(&b) < 0;

@@ -21,7 +21,7 @@ struct settings {
 };
 
 /* 0, or the exit status of a mistake. */
-int settings_read(int argc, char **argv, struct settings *ret_settings);
+int bench_settings_read(int argc, char **argv, struct settings *ret_settings);
 
 /* --- figures ---------------------------------------------------------------------------------- */
 

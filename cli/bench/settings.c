@@ -64,7 +64,7 @@ static bool read_option(struct settings *s, int o) {
     }
 }
 
-int settings_read(int argc, char **argv, struct settings *ret_settings) {
+int bench_settings_read(int argc, char **argv, struct settings *ret_settings) {
     struct settings s = {.command = argv[0], .groups = (1u << GROUPS) - 1, .limit = 270};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == '?')

@@ -279,11 +279,8 @@ static int round_of(struct select *s, int64_t timeout) {
         return which >= 0 ? which : -ETIME;
     queue_in_futures(s);
     int r = watch_descriptors(s);
-    if (r == 0) {
+    if (r == 0 || !selection_claim(&s->selection, -1)) /* a channel was quicker than the error */
         r = park(s);
-    } else if (!selection_claim(&s->selection, -1)) {
-        r = park(s); /* a channel was quicker than the error */
-    }
     leave_futures(s);
     leave_descriptors(s);
     leave_channels(s);

@@ -259,6 +259,7 @@ trine_future *trine_start_bytes_task(trine_scope *s, trine_executor *on, const t
     int r;
     struct start start = {
         .site = site, .on = on, .bytes_task = t, .in = in, .out = ret_out, .handle = true};
+    REQUIRE(t, "trine_start_bytes at %s has no task", site);
     ret_out->len = 0;
     return begin(scope_of(s), start, &r);
 }

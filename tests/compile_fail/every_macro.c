@@ -3,6 +3,7 @@
 #include <trine.h>
 #include <trine/http.h>
 #include <trine/net.h>
+#include <trine/select.h>
 #include <trine/signal.h>
 
 struct square {
@@ -21,6 +22,12 @@ static int upper(trine_bytes in, trine_buf *out) {
 }
 TRINE_BYTES_TASK(upper);
 
+static int any_of(trine_channel *c, trine_future *f, int *item) {
+    trine_case cases[] = {TRINE_CASE_SEND(c, item), TRINE_CASE_RECV(c, item), TRINE_CASE_DONE(f),
+                          TRINE_CASE_READ(0), TRINE_CASE_WRITE(1)};
+    return trine_select(cases, sizeof(cases) / sizeof(cases[0]), TRINE_MS(1));
+}
+
 static int on_pool(trine_executor *pool) {
     struct square one[3] = {{1, 0}, {2, 0}, {3, 0}};
     trine_buf text = {NULL, 0, 0};
@@ -35,7 +42,8 @@ static int on_pool(trine_executor *pool) {
     if (opened == 0)
         trine_executor_close(&own);
     trine_future *f = trine_start(all, pool, square, &one[1]);
-    int error = trine_await(f, &status);
+    int error = any_of(NULL, f, &status);
+    error = error < 0 ? error : trine_await(f, &status);
     trine_future_drop(trine_after(all, 1));
     f = trine_start_bytes(all, pool, upper, in, &text);
     trine_future_drop(f);

@@ -200,6 +200,12 @@ TEST(threads_come_and_go) {
     stop();
 }
 
+#ifdef __SANITIZE_ADDRESS__
+enum { SMALL_STACK = 64 << 10 }; /* its frames are larger */
+#else
+enum { SMALL_STACK = 16 << 10 };
+#endif
+
 static int in_a_small_coroutine(void *unused) {
     (void)unused;
     struct fetch f = request("/hello");
@@ -211,7 +217,7 @@ TRINE_TASK(in_a_small_coroutine, void);
 
 TEST(in_a_coroutine_with_a_small_stack) {
     start();
-    const trine_run_opts opts = {.size = sizeof(opts), .stack_size = 16 << 10};
+    const trine_run_opts opts = {.size = sizeof(opts), .stack_size = SMALL_STACK};
     CHECK_OK(trine_run_task(&in_a_small_coroutine_task, NULL, &opts));
     stop();
 }
