@@ -16,7 +16,7 @@ static inline int strand_reason_here(const struct strand *s) {
         return s->scope->reason;
     if (s->stack || s->reason || !s->task)
         return s->reason;
-    return atomic_load_explicit(&s->task->cancel, memory_order_relaxed);
+    return atomic_load_explicit(&s->task->cancel, memory_order_acquire);
 }
 
 /* Without a look at the slice, so the caller goes on at once when it does not have to wait. */

@@ -269,5 +269,5 @@ bool trine_cancelled(void) {
     if (!self)
         return false;
     return strand_reason(self) ||
-           (self->task && atomic_load_explicit(&self->task->cancel, memory_order_relaxed));
+           (self->task && atomic_load_explicit(&self->task->cancel, memory_order_acquire));
 }
