@@ -103,8 +103,8 @@ static void cancel_tasks(struct scope *s, int reason) {
         s->running++; /* for the balance of scope_task_done */
         scope_task_done(s, f, -ECANCELED);
     }
-    /* All are marked before the first is told, and the youngest first: one that runs on a thread may
-     * see its mark and end, and must not let a younger one begin. */
+    /* All are marked before the first is told, and the youngest first: one that runs on a thread
+     * may see its mark and end, and must not let a younger one begin. */
     for (struct list *node = s->tasks.prev; node != &s->tasks; node = node->prev)
         task_mark_cancelled(container_of(node, struct trine_future, in_scope), reason);
     LIST_EACH(node, &s->tasks)

@@ -336,8 +336,10 @@ def none_hangs_or_crashes_without_descriptors():
     def limit(most):
         return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # LeakSanitizer itself needs descriptors
-    env = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
-    processes = [(most, start(name, env=env, preexec_fn=limit(most))) for name in PRINTS for most in (4, 7)]
+    asan = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    env = dict(os.environ, ASAN_OPTIONS=asan)
+    processes = [(most, start(name, env=env, preexec_fn=limit(most)))
+                 for name in PRINTS for most in (4, 7)]
     try:
         for most, process in processes:
             out, _ = process.communicate(timeout=PATIENCE)
