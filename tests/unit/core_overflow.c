@@ -20,8 +20,11 @@ static int overflow(struct nothing *n) {
 }
 TRINE_TASK(overflow, struct nothing);
 
+static int spawn_line;
+
 static int parent(struct nothing *n) {
     TRINE_SCOPE(s);
+    spawn_line = __LINE__ + 1;
     trine_spawn(s, overflow, n);
     return trine_join(s);
 }
@@ -42,7 +45,9 @@ static void keep_stderr(void) {
 
 static void check_report(int signal) {
     CHECK_EQ(signal, SIGSEGV);
-    const char *words[] = {"stack overflow: the task overflow, started at ", "core_overflow.c:24,",
+    char site[64];
+    snprintf(site, sizeof(site), "core_overflow.c:%d,", spawn_line);
+    const char *words[] = {"stack overflow: the task overflow, started at ", site,
                            "has used up its stack of "};
     for (int i = 0; i < 3; i++)
         if (!strstr(said(), words[i]))
