@@ -172,6 +172,7 @@ typedef struct trine_scope_opts {
     unsigned limit TRINE_ZERO_;   /* at most this many tasks run at once; 0: no limit */
     unsigned pending TRINE_ZERO_; /* tasks that wait for the limit, stackless; 0: 1,024 */
     bool shield TRINE_ZERO_;      /* outer cancellation stays outside; needs a timeout: cleanup */
+    bool move_on TRINE_ZERO_; /* the timeout is no error of the scope: trine_join gives 0 then */
 } trine_scope_opts;
 
 /* Opens a scope in `memory` and gives it back. Never fails: mistakes abort. `site` is TRINE_HERE_;

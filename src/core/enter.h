@@ -52,6 +52,7 @@ static inline struct strand *strand_next_here(struct loop *l) {
 static inline int strand_park_here(struct strand *self, const struct wait_kind *kind, void *arg) {
     self->wait_arg = arg;
     self->wait = kind;
+    self->since = self->loop->now;
     if (__builtin_expect(!self->stack, 0))
         return strand_park_thread(self);
     struct strand *next = strand_next_here(self->loop);

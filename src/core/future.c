@@ -147,7 +147,7 @@ void trine_cancel(trine_future *f, int reason) {
     awaiter(f);
     REQUIRE(reason <= 0, "trine_cancel wants a negative errno or 0, not %d", reason);
     if (f->state != FUTURE_DONE)
-        task_cancel(f, -ECANCELED);
+        task_cancel(f, -ECANCELED, reason ? reason : -ECANCELED);
 }
 
 void trine_future_drop(trine_future *f) {

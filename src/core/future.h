@@ -23,6 +23,7 @@ struct strand;
 enum future_state {
     FUTURE_PENDING, /* waits for the scope's limit; holds nothing yet */
     FUTURE_STARTED, /* handed to its executor, or a coroutine */
+    FUTURE_READY,   /* the same, and it has said trine_ready */
     FUTURE_DONE
 };
 
@@ -44,11 +45,13 @@ struct trine_future {
     int status;        /* result; final when it comes back */
     atomic_int cancel; /* why it is asked to end; read by trine_cancelled in any thread */
 
-    uint8_t kind;     /* enum record_kind */
-    uint8_t state;    /* enum future_state */
-    bool handle;      /* the user holds it: kept when done */
-    bool cancel_told; /* whoever runs it has been asked to end it */
-    bool listed;      /* its failure is in the scope's list of errors, which owns it */
+    uint8_t kind;        /* enum record_kind */
+    uint8_t state;       /* enum future_state */
+    bool handle;         /* the user holds it: kept when done */
+    bool cancel_told;    /* whoever runs it has been asked to end it */
+    bool listed;         /* its failure is in the scope's list of errors, which owns it */
+    bool copied;         /* its argument is a copy on the heap */
+    _Atomic int16_t why; /* what its end was asked for with; set before `cancel` */
     union {
         struct timer timer;       /* of a future of time, until it is done */
         struct trine_error error; /* when done, in the place of what is needed no more */
@@ -122,9 +125,10 @@ static inline struct trine_future *future_new(struct loop *l, enum record_kind k
     list_init(&f->waiters);
     f->status = -EINPROGRESS;
     atomic_init(&f->cancel, 0);
+    atomic_init(&f->why, 0);
     f->state = FUTURE_PENDING;
     f->kind = (uint8_t)kind;
-    f->handle = f->cancel_told = f->listed = false;
+    f->handle = f->cancel_told = f->listed = f->copied = false;
     return f;
 }
 

@@ -23,6 +23,7 @@ struct loop {
     unsigned operations;            /* that may still begin in this turn, waiting or not */
     struct cxa_globals *exceptions; /* the thread's; NULL: no C++ runtime is here */
     bool running;                   /* inside trine_run: coroutines may be spawned */
+    struct trine_future *main;      /* the main coroutine's, inside trine_run; for dumps */
     size_t stack_stride;            /* of its coroutines' stacks, guard included */
     struct strand
         thread; /* the thread's own strand; in trine_run it waits for the main coroutine */

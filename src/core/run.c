@@ -29,14 +29,17 @@ int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts
     f->task = task;
     f->arg = arg;
     f->site = "trine_run";
+    f->state = FUTURE_STARTED;
     l->spin = opts ? opts->spin : 0;
     l->running = true;
+    l->main = f;
     int status = -ENOMEM;
     if (coroutine_new(l, f, 0)) {
         strand_park(&l->thread, &running_main, NULL);
         status = f->status;
     }
     l->running = false;
+    l->main = NULL;
     l->spin = 0;
     future_free(f);
     return status;

@@ -9,6 +9,8 @@
  * compared at each wait (a timer a scope is cheaper, and wakes waits that are already parked). */
 #include "core/scope.h"
 
+#include <trine/task.h>
+
 #include "base/panic.h"
 #include "core/enter.h"
 #include "core/executor.h"
@@ -17,6 +19,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,6 +73,8 @@ trine_scope *trine_scope_open(trine_scope *memory, const trine_scope_opts *opts,
     *s = (struct scope){.magic = SCOPE_MAGIC,
                         .policy = (uint8_t)o->policy,
                         .shield = o->shield,
+                        .move_on = o->move_on,
+                        .values = self->values,
                         .owner = self,
                         .outer = self->scope,
                         .limit = o->limit,
@@ -105,10 +110,11 @@ static void cancel_tasks(struct scope *s, int reason) {
     }
     /* All are marked before the first is told, and the youngest first: one that runs on a thread
      * may see its mark and end, and must not let a younger one begin. */
+    int why = scope_why(s);
     for (struct list *node = s->tasks.prev; node != &s->tasks; node = node->prev)
-        task_mark_cancelled(container_of(node, struct trine_future, in_scope), reason);
+        task_mark_cancelled(container_of(node, struct trine_future, in_scope), reason, why);
     LIST_EACH(node, &s->tasks)
-    task_cancel(container_of(node, struct trine_future, in_scope), reason);
+    task_cancel(container_of(node, struct trine_future, in_scope), reason, why);
 }
 
 static void decide(struct scope *s, enum scope_rank rank, int reason, int outcome) {
@@ -212,6 +218,8 @@ static __attribute__((noinline)) void start_pending(struct scope *s) {
 
 void scope_task_done(struct scope *s, struct trine_future *f, int status) {
     s->running--;
+    if (__builtin_expect(f->copied, 0))
+        free(f->arg);
     future_settle(f, status);
     list_unlink(&f->in_scope);
     if (status < 0 && !(s->reason && (status == -ECANCELED || status == s->reason)))
@@ -254,10 +262,39 @@ int trine_join(trine_scope *public) {
             "a task of the scope opened at %s joins that scope: it would wait for itself", s->site);
     drain(s, self);
     if (s->reason)
-        return s->outcome;
+        return s->rank == RANK_DEADLINE && s->move_on ? 0 : s->outcome;
     if (s->policy == TRINE_FIRST && s->succeeded)
         return 0;
     return s->first_error;
+}
+
+/* --- the deadline --- */
+
+int64_t scope_deadline(const struct scope *s) {
+    return timer_due(&s->deadline, loop_read_clock(s->owner->loop));
+}
+
+int64_t trine_scope_deadline(trine_scope *public) {
+    return scope_deadline(owned(public));
+}
+
+void trine_scope_set_deadline(trine_scope *public, int64_t deadline) {
+    struct scope *s = owned(public);
+    REQUIRE(!s->shield || deadline != TRINE_NEVER,
+            "the shielded scope at %s must keep a deadline, or it could never be ended", s->site);
+    struct loop *l = s->owner->loop;
+    if (s->reason)
+        return;
+    loop_timer_stop(l, &s->deadline);
+    if (deadline == TRINE_NEVER)
+        return;
+    int64_t from_now = deadline - loop_read_clock(l);
+    loop_timer_start(l, &s->deadline, from_now > 0 ? from_now : 1);
+}
+
+bool trine_scope_timed_out(trine_scope *public) {
+    const struct scope *s = owned(public);
+    return s->reason && s->rank == RANK_DEADLINE;
 }
 
 /* A cancel from another thread may be on its way to us: it must not find the scope gone. */

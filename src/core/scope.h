@@ -15,7 +15,7 @@ struct scope {
     uint32_t magic;
     uint8_t policy, rank;
     bool shield, succeeded; /* succeeded: some task did, for TRINE_FIRST */
-    bool cancel_seen;
+    bool cancel_seen, move_on;
     int reason;       /* why waits in it fail; 0 while it is whole */
     int outcome;      /* what join returns once reason is set */
     int first_error;  /* of a task */
@@ -37,6 +37,7 @@ struct scope {
     atomic_int cancel_asked; /* by another thread: the outcome it asked for */
     struct message cancel_message;
     const char *name, *site;
+    const struct trine_value *values; /* of its tasks; see value.c */
 };
 
 static inline struct scope *scope_of(trine_scope *s) {
@@ -50,6 +51,12 @@ const char *scope_site(const struct scope *s);
  * reason in force in `s` (NULL: outside of all). */
 int scope_refresh(struct strand *owner, struct scope *s);
 
+/* When it will end by its deadline; INT64_MAX: it has none. */
+int64_t scope_deadline(const struct scope *s);
+
+/* What it was told to end for, looked up further out if need be; it is ending. */
+int scope_why(const struct scope *s);
+
 /* The scope ends: its tasks and the owner's waits in it get `reason`, join will give `outcome`. */
 void scope_end(struct scope *s, enum scope_rank rank, int reason, int outcome);
 
@@ -62,10 +69,10 @@ void scope_task_done(struct scope *s, struct trine_future *f, int status);
  * cannot be started, it is done with the error, which is returned. */
 int task_launch(struct trine_future *f);
 
-/* Asks one task to end with `reason`; it has not ended yet. Marking alone keeps one that has not
- * begun from beginning; the first mark stays. */
-void task_mark_cancelled(struct trine_future *f, int reason);
-void task_cancel(struct trine_future *f, int reason);
+/* Asks one task to end with `reason`, because of `why`; it has not ended yet. Marking alone keeps
+ * one that has not begun from beginning; the first mark stays. */
+void task_mark_cancelled(struct trine_future *f, int reason, int why);
+void task_cancel(struct trine_future *f, int reason, int why);
 
 /* after.c: the scope's futures of time that are not done: one ends with `reason`; all are freed. */
 void after_cancel(struct trine_future *f, int reason);

@@ -24,6 +24,7 @@ struct scope;
 struct stack;
 struct strand;
 struct trine_future;
+struct trine_value;
 
 struct wait_kind {
     const char *name;                           /* "sleep", "channel receive": for dumps */
@@ -47,8 +48,10 @@ struct strand {
     int result;                   /* of the last wait */
     const struct wait_kind *wait; /* what it waits for; NULL when it does not */
     void *wait_arg;
-    struct cxa_globals exceptions; /* while it is suspended */
-    void *asan_fake_stack;         /* sanitizers' view of the stack, see base/sanitizer.h */
+    int64_t since;                    /* loop->now when it parked last: for dumps */
+    const struct trine_value *values; /* that it set or inherited, innermost first */
+    struct cxa_globals exceptions;    /* while it is suspended */
+    void *asan_fake_stack;            /* sanitizers' view of the stack, see base/sanitizer.h */
     void *tsan_fiber;
 };
 

@@ -4,11 +4,18 @@
  * thread, with no strand current: from the coroutine's own end, or through the executor's message.
  * Rejected: running a spawned coroutine at once (its parent could not tell when it will start). */
 #include "core/task.h"
+
+#include <trine/task.h>
+
+#include "base/fault.h"
 #include "base/panic.h"
 #include "core/enter.h"
 #include "core/executor.h"
 #include "core/overflow.h"
 #include "core/waitlist.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 enum { STACK_STRIDE = 64 << 10 };
 
@@ -52,6 +59,7 @@ static inline struct strand *make_coroutine(struct loop *l, struct trine_future 
     s->stack = stack;
     s->task = f;
     s->scope = NULL;
+    s->values = f->scope ? f->scope->values : NULL;
     s->reason = reason;
     s->wait = NULL;
     if (l->exceptions)
@@ -88,14 +96,16 @@ int task_launch(struct trine_future *f) {
     return launch(f, f->scope, f->home, f->on);
 }
 
-void task_mark_cancelled(struct trine_future *f, int reason) {
-    if (!atomic_load_explicit(&f->cancel, memory_order_relaxed))
+void task_mark_cancelled(struct trine_future *f, int reason, int why) {
+    if (!atomic_load_explicit(&f->cancel, memory_order_relaxed)) {
+        atomic_store_explicit(&f->why, (int16_t)why, memory_order_relaxed);
         atomic_store(&f->cancel, reason);
+    }
     if (f->kind == RECORD_COROUTINE && f->strand && !f->strand->reason)
         f->strand->reason = reason;
 }
 
-void task_cancel(struct trine_future *f, int reason) {
+void task_cancel(struct trine_future *f, int reason, int why) {
     if (f->kind == RECORD_TIME) {
         after_cancel(f, reason);
         return;
@@ -103,7 +113,7 @@ void task_cancel(struct trine_future *f, int reason) {
     if (f->cancel_told)
         return;
     f->cancel_told = true;
-    task_mark_cancelled(f, reason);
+    task_mark_cancelled(f, reason, why);
     struct scope *s = f->scope;
     if (f->state == FUTURE_PENDING) {
         list_remove(&f->in_queue);
@@ -157,7 +167,7 @@ struct start {
     trine_bytes in;
     trine_buf *out;
     const char *site;
-    bool handle;
+    bool handle, copied;
 };
 
 static inline __attribute__((always_inline)) void fill_record(struct trine_future *f,
@@ -173,6 +183,7 @@ static inline __attribute__((always_inline)) void fill_record(struct trine_futur
     }
     f->site = start.site;
     f->handle = start.handle;
+    f->copied = start.copied;
     f->strand = NULL;
     if (start.on) {
         list_init(&f->in_queue);
@@ -228,6 +239,21 @@ int trine_submit_task(trine_scope *s, trine_executor *on, const trine_task *t, v
     return r;
 }
 
+int trine_submit_copy_task(trine_scope *public, trine_executor *on, const trine_task *t,
+                           const void *arg, const char *site) {
+    struct scope *s = scope_of(public);
+    void *copy = FAULT(malloc(t->size ? t->size : 1), NULL, ENOMEM);
+    if (!copy) {
+        scope_end(s, RANK_POLICY, -ECANCELED, -ENOMEM);
+        return -ENOMEM;
+    }
+    if (t->size)
+        memcpy(copy, arg, t->size);
+    int r;
+    begin(s, (struct start){.site = site, .on = on, .task = t, .arg = copy, .copied = true}, &r);
+    return r;
+}
+
 int trine_map_task(trine_scope *s, trine_executor *on, const trine_task *t, void *args, size_t n,
                    const char *site) {
     for (size_t i = 0; i < n; i++) {
@@ -262,6 +288,36 @@ trine_future *trine_start_bytes_task(trine_scope *s, trine_executor *on, const t
     REQUIRE(t, "trine_start_bytes at %s has no task", site);
     ret_out->len = 0;
     return begin(scope_of(s), start, &r);
+}
+
+/* --- the handshake of a start --- */
+
+int trine_spawn_ready_task(trine_scope *public, const trine_task *t, void *arg, const char *site) {
+    struct strand *self = strand_self();
+    if (!self)
+        return -EAGAIN;
+    trine_future *f = trine_start_task(public, NULL, t, arg, site);
+    int r = 0;
+    while (r == 0 && f->state < FUTURE_READY) {
+        r = strand_reason_here(self);
+        if (r == 0)
+            r = waitlist_park(&f->waiters, self, "a task to be ready");
+    }
+    if (f->state == FUTURE_READY)
+        r = 0;
+    else if (f->state == FUTURE_DONE)
+        r = f->status < 0 ? f->status : -EPROTO;
+    trine_future_drop(f);
+    return r;
+}
+
+void trine_ready(void) {
+    struct strand *self = strand_self();
+    REQUIRE(self && self->stack, "trine_ready was called elsewhere than in a coroutine");
+    if (self->task->state != FUTURE_STARTED)
+        return;
+    self->task->state = FUTURE_READY;
+    future_wake_waiters(self->task);
 }
 
 bool trine_cancelled(void) {

@@ -66,6 +66,14 @@ static inline void timer_stop(struct timers *w, struct timer *t) {
         w->occupied[level] &= ~(UINT64_C(1) << index);
 }
 
+/* When it is due, rounded up to a tick, `now` being the time; NEVER when it does not run. */
+static inline int64_t timer_due(const struct timer *t, int64_t now) {
+    if (!t->running)
+        return NEVER;
+    return t->slot == TIMER_UNSETTLED ? now + (int64_t)t->tick
+                                      : (int64_t)(t->tick << TIMER_TICK_SHIFT);
+}
+
 /* True when timers wait to be settled, which wants a clock reading. */
 static inline bool timers_fresh(const struct timers *w) {
     return !list_empty(&w->fresh);

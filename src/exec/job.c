@@ -9,6 +9,7 @@
  *
  * Rejected: a phase in the record (two more cache lines pass between the threads at each task). */
 #include "base/panic.h"
+#include "core/scope.h"
 #include "exec/crew.h"
 
 #include <errno.h>
@@ -19,12 +20,15 @@
 static int run_on(struct strand *self, struct trine_future *f, int (*run)(void *), void *arg) {
     struct trine_future *outer_task = self->task;
     struct scope *outer_scope = self->scope;
+    const struct trine_value *outer_values = self->values;
     self->task = f;
+    self->values = f->scope->values;
     int status = run ? run(arg) : future_run(f);
     REQUIRE(self->scope == outer_scope,
             "the task %s, started at %s, returned inside a scope: close it", future_name(f),
             f->site);
     self->task = outer_task;
+    self->values = outer_values;
     return status;
 }
 

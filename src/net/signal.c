@@ -9,6 +9,7 @@
  *
  * Rejected: signalfd. The signal would have to be blocked in every thread, also in those that other
  * libraries start, and the mask would reach every subprocess. */
+#include <trine/debug.h>
 #include <trine/signal.h>
 
 #include "base/fault.h"
@@ -229,4 +230,15 @@ void trine_signal_close(trine_signal **s) {
         free(*s);
     }
     *s = NULL;
+}
+
+int trine_dump_on(int signal) {
+    trine_signal *s;
+    int r = trine_signal_open(signal, &s);
+    if (r < 0)
+        return r;
+    while ((r = trine_signal_wait(s)) > 0)
+        trine_dump(STDERR_FILENO);
+    trine_signal_close(&s);
+    return r;
 }

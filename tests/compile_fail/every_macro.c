@@ -5,6 +5,7 @@
 #include <trine/net.h>
 #include <trine/select.h>
 #include <trine/signal.h>
+#include <trine/task.h>
 
 struct square {
     int n;
@@ -54,6 +55,7 @@ static int on_pool(trine_executor *pool) {
 
 static int parent(int *count) {
     struct square s = {*count, 0};
+    TRINE_LET(count, &s);
     trine_executor *pool;
     int error = trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 2));
     if (error < 0) {
@@ -61,6 +63,10 @@ static int parent(int *count) {
     }
     TRINE_SCOPE(tasks);
     trine_spawn(tasks, square, &s);
+    trine_spawn_copy(tasks, square, &s);
+    trine_submit_copy(tasks, NULL, square, &s);
+    if (trine_spawn_ready(tasks, square, &s) == 0)
+        trine_scope_set_deadline(tasks, TRINE_NEVER);
     error = on_pool(pool);
     trine_executor_close(&pool);
     error = error ? error : trine_blocking(square, &s);

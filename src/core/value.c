@@ -1,0 +1,38 @@
+/* value.c - values that tasks inherit. A strand has a list of them, innermost first, whose parts
+ * live on the stacks of the blocks that set them. A scope keeps the list as it was when it was
+ * opened and gives it to its tasks: it is closed before those blocks are left, and so are they.
+ *
+ * Rejected: the list of who starts the task (a scope that was opened further out would keep tasks
+ * whose values are gone). */
+#include <trine/task.h>
+
+#include "base/panic.h"
+#include "core/enter.h"
+
+static struct strand *caller(void) {
+    struct strand *self = strand_self();
+    REQUIRE(self, "a value was set in a callback on the loop's own stack");
+    return self;
+}
+
+trine_value *trine_value_push(trine_value *v) {
+    struct strand *self = caller();
+    v->outer = self->values;
+    self->values = v;
+    return v;
+}
+
+void trine_value_pop(trine_value **v) {
+    struct strand *self = caller();
+    REQUIRE(self->values == *v, "values were not taken away in the reverse order of setting them");
+    self->values = (*v)->outer;
+    *v = NULL;
+}
+
+void *trine_value_get(const void *key) {
+    struct strand *self = strand_self();
+    for (const trine_value *v = self ? self->values : NULL; v; v = v->outer)
+        if (v->key == key)
+            return v->value;
+    return NULL;
+}
