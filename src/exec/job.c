@@ -23,7 +23,7 @@ static int run_on(struct strand *self, struct trine_future *f, int (*run)(void *
     const struct trine_value *outer_values = self->values;
     self->task = f;
     self->values = f->scope->values;
-    int status = run ? run(arg) : future_run(f);
+    int status = run ? run(arg) : f->bytes_task->run(f->in, f->out);
     REQUIRE(self->scope == outer_scope,
             "the task %s, started at %s, returned inside a scope: close it", future_name(f),
             f->site);

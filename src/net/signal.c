@@ -191,7 +191,7 @@ int trine_signal_open(int signal, trine_signal **ret_signal) {
         *s = (struct trine_signal){.slot = slot, .owner = loop_self()};
         status = trine_signal_add(s, signal);
     }
-    if (status < 0) {
+    if (status != 0) {
         give_slot(slot);
         free(s);
         return status;
@@ -235,7 +235,7 @@ void trine_signal_close(trine_signal **s) {
 int trine_dump_on(int signal) {
     trine_signal *s;
     int r = trine_signal_open(signal, &s);
-    if (r < 0)
+    if (r != 0)
         return r;
     while ((r = trine_signal_wait(s)) > 0)
         trine_dump(STDERR_FILENO);

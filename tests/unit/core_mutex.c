@@ -139,7 +139,7 @@ static int count_up(struct shared **arg) {
             return r;
         s->fail |= s->inside++ != 0;
         s->value++;
-        if (i % 16 == 0 && (r = trine_yield()) < 0)
+        if (i % 16 == 0 && trine_yield() < 0)
             s->fail = true;
         s->inside--;
         trine_mutex_unlock(&s->mutex);
