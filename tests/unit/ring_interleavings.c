@@ -161,7 +161,7 @@ static struct {
 } world;
 
 static struct trine_future *task_of(int i) {
-    return (struct trine_future *)(void *)(&tasks[i] + 16);
+    return (struct trine_future *)(void *)&tasks[i];
 }
 
 static int put_four(struct nothing *n) {
@@ -184,7 +184,7 @@ static void take_at(int me, uint64_t at) {
     struct job job;
     if (!ring_take(&world.ring, at, &world.taking[me], &job))
         return;
-    int i = (int)((char *)job.task - 16 - tasks);
+    int i = (int)((char *)job.task - tasks);
     CHECK(i >= 0 && i < JOBS);
     CHECK(job.arg == &tasks[i] && job.home == (struct loop *)(void *)&world && !job.run);
     plan.on = false;
@@ -234,7 +234,7 @@ static void check_each_job_once(void) {
         struct trine_future *task = atomic_load(&world.ring.slots[at].task);
         CHECK(task != RING_TAKEN);
         if (task)
-            left[(char *)task - 16 - tasks]++;
+            left[(char *)task - tasks]++;
     }
     for (int i = 0; i < JOBS; i++)
         CHECK_EQ(world.taken[i] + world.taken_back[i] + left[i], world.slots[i] ? 1 : 0);
