@@ -337,6 +337,9 @@ typedef struct trine_processes_opts {
     size_t limit_memory TRINE_ZERO_;  /* bytes a worker may use; 0: no limit */
     size_t max_result TRINE_ZERO_;    /* bytes that a bytes task may return; 0: 64 MiB */
     unsigned max_tasks TRINE_ZERO_;   /* replace a worker after so many tasks; 0: never */
+    int64_t grace TRINE_ZERO_; /* ns that a running task has to end after it was cancelled: at once
+                                * trine_cancelled() turns true in it, after half of the time its
+                                * worker gets SIGTERM, at the end SIGKILL; 0: 100 ms */
 } trine_processes_opts;
 
 /* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.

@@ -320,7 +320,18 @@ void trine_ready(void) {
     future_wake_waiters(self->task);
 }
 
+/* Of this process, when it is a worker; set between tasks. */
+static const _Atomic uint64_t *worker_flag;
+static uint64_t worker_sequence;
+
+void task_watch_flag(const _Atomic uint64_t *flag, uint64_t sequence) {
+    worker_flag = flag;
+    worker_sequence = sequence;
+}
+
 bool trine_cancelled(void) {
+    if (worker_flag && atomic_load_explicit(worker_flag, memory_order_acquire) == worker_sequence)
+        return true;
     struct strand *self = strand_self();
     if (!self)
         return false;

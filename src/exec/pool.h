@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "core/executor.h"
 #include "core/loop.h"
+#include "exec/flag.h"
 #include "exec/modules.h"
 #include "exec/wire.h"
 #include "exec/zygote.h"
@@ -38,8 +39,10 @@ struct worker {
     unsigned zygote; /* which one forked it */
     struct watch frames_watch, reports_watch;
     struct timer deadline, memory_check;
-    unsigned tasks; /* that it has done */
-    bool greeted;   /* it got as far as taking tasks */
+    flag_page *flag; /* tells its task that it is cancelled */
+    bool terminated; /* it got SIGTERM for its task's sake: it takes no other */
+    unsigned tasks;  /* that it has done */
+    bool greeted;    /* it got as far as taking tasks */
 
     struct trine_future *task; /* that it runs, NULL unless BUSY or KILLED */
     struct frame sent;         /* its frame */
@@ -70,7 +73,7 @@ void worker_doom(struct worker *w);
 /* Lets it go: it ends by itself once it has nothing more to do. */
 void worker_leave(struct worker *w);
 
-/* Gives the running task `grace` to end by itself, then kills the worker: -ECANCELED. */
+/* Asks the running task to end, by steps (see grace); at the end kills the worker: -ECANCELED. */
 void worker_cancel_task(struct worker *w);
 
 /* Frees the structs; no worker lives any more. */
@@ -81,7 +84,7 @@ void workers_free(struct pool *p);
 struct pool {
     struct trine_executor base;
     unsigned workers_wanted, max_tasks;
-    int64_t task_timeout;
+    int64_t task_timeout, grace;
     size_t limit_memory, max_result;
 
     pthread_mutex_t lock; /* the next four; nothing else is taken under it */

@@ -30,6 +30,7 @@
 
 enum { QUEUE_DEFAULT = 4096, WORKERS_MAX = 1024 };
 #define RESULT_DEFAULT ((size_t)64 << 20)
+#define GRACE_DEFAULT TRINE_MS(100)
 
 static struct pool *of(struct trine_executor *e) {
     return container_of(e, struct pool, base);
@@ -199,6 +200,7 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     p->queue_limit = o->queue ? o->queue : QUEUE_DEFAULT;
     p->max_tasks = o->max_tasks;
     p->task_timeout = o->task_timeout;
+    p->grace = o->grace ? o->grace : GRACE_DEFAULT;
     p->limit_memory = o->limit_memory;
     p->max_result = o->max_result ? o->max_result : RESULT_DEFAULT;
     pthread_mutex_init(&p->lock, NULL);
@@ -237,8 +239,10 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     const trine_processes_opts *o = opts ? opts : &defaults;
     zygote_require_init();
     REQUIRE(o->size == sizeof(*o), "trine_processes_opts.size is %u: set it to sizeof", o->size);
-    REQUIRE(o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->max_result <= WIRE_BODY_MAX,
-            "trine_processes_opts: at most %d workers, task_timeout not negative", WORKERS_MAX);
+    REQUIRE(o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->grace >= 0 &&
+                o->max_result <= WIRE_BODY_MAX,
+            "trine_processes_opts: at most %d workers, task_timeout and grace not negative",
+            WORKERS_MAX);
     struct strand *self;
     int r = strand_enter(&self);
     if (r >= 0)

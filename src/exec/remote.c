@@ -31,7 +31,6 @@
 
 #define START_TIMEOUT TRINE_SEC(30)
 #define LEAVE_TIMEOUT TRINE_SEC(2)
-#define CANCEL_GRACE TRINE_MS(100)
 #define MEMORY_CHECK_EVERY TRINE_MS(50)
 
 #ifndef VALGRIND_DISABLE_ERROR_REPORTING
@@ -61,13 +60,23 @@ void worker_kill(struct worker *w, int verdict, struct failure *failure) {
 
 static void receive(struct worker *w);
 
+/* The second step of a cancellation; the first was the flag, the third is the worker's end. */
+static void terminate(struct worker *w) {
+    w->terminated = true;
+    if (w->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, w->pidfd, SIGTERM, NULL, 0);
+    loop_timer_start(w->pool->loop, &w->deadline, w->pool->grace - w->pool->grace / 2);
+}
+
 static void deadline_passed(struct timer *t) {
     struct worker *w = container_of(t, struct worker, deadline);
     if (w->state == WORKER_BUSY) {
         receive(w); /* we may be late, not the worker */
         if (w->state != WORKER_BUSY || w->deadline.running)
             return;
-        if (atomic_load(&w->task->cancel))
+        if (atomic_load(&w->task->cancel) && !w->terminated)
+            terminate(w);
+        else if (w->terminated)
             worker_kill(w, -ECANCELED, failure_new(0, "it was cancelled"));
         else
             worker_kill(w, -ETIME,
@@ -81,8 +90,11 @@ static void deadline_passed(struct timer *t) {
 void worker_cancel_task(struct worker *w) {
     if (w->state != WORKER_BUSY)
         return;
+    atomic_store(w->flag, w->sent.sequence);
+    if (w->terminated)
+        return; /* its time was over as well */
     loop_timer_stop(w->pool->loop, &w->deadline);
-    loop_timer_start(w->pool->loop, &w->deadline, CANCEL_GRACE);
+    loop_timer_start(w->pool->loop, &w->deadline, w->pool->grace / 2);
 }
 
 void worker_doom(struct worker *w) {
@@ -341,6 +353,7 @@ static void release(struct worker *w) {
     close(w->sock);
     close(w->far_end);
     close(w->reports);
+    flag_free(w->flag);
     if (w->pidfd >= 0)
         close(w->pidfd);
     free(w->failure);
@@ -403,6 +416,12 @@ static int request_worker(struct worker *w) {
     }
     struct fork_request request = {.worker = w->number, .limit_memory = w->pool->limit_memory};
     int fds[REQUEST_FDS] = {[REQUEST_FRAMES] = frames[1], [REQUEST_REPORTS] = reports[1]};
+    int made = flag_new(&w->flag, &fds[REQUEST_FLAG]);
+    if (made < 0) {
+        close_pair(frames);
+        close_pair(reports);
+        return made;
+    }
     struct loop *l = w->pool->loop;
     w->frames_watch = (struct watch){.fd = frames[0], .ready = frames_ready};
     w->reports_watch = (struct watch){.fd = reports[0], .ready = reports_ready};
@@ -411,11 +430,13 @@ static int request_worker(struct worker *w) {
         r = loop_watch(l, &w->reports_watch, WATCH_READ);
     if (r >= 0)
         r = zygote_fork(&request, fds, &w->zygote);
+    close(fds[REQUEST_FLAG]);
     if (r < 0) {
         loop_watch(l, &w->frames_watch, 0);
         loop_watch(l, &w->reports_watch, 0);
         close_pair(frames);
         close_pair(reports);
+        flag_free(w->flag);
         return r;
     }
     close(reports[1]);

@@ -105,7 +105,8 @@ void pool_task_cancelled(struct pool *p, struct trine_future *f) {
 void pool_task_done(struct pool *p, struct worker *w, int status, struct failure *failure) {
     struct trine_future *f = w->task;
     w->task = NULL;
-    if (p->max_tasks && w->tasks >= p->max_tasks) {
+    /* The SIGTERM for this task may strike later: no other task must meet it. */
+    if (w->terminated || (p->max_tasks && w->tasks >= p->max_tasks)) {
         worker_leave(w);
         start_missing(p);
     }
@@ -182,6 +183,8 @@ static void settle_task(struct pool *p, struct worker *w, const struct worker_re
     uintptr_t lost = (uintptr_t)f->executor_data + 1;
     if (!begun && atomic_load(&f->cancel)) {
         pool_give_back(p, f, -ECANCELED, NULL);
+    } else if (w->terminated) {
+        pool_give_back(p, f, -ECANCELED, failure_new(0, "it was cancelled"));
     } else if (!begun && lost < LOST_MAX) {
         f->executor_data = (void *)lost;
         pool_queue_grown(p);

@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/sanitizer.h"
+#include "core/task.h"
 #include "exec/modules.h"
 #include "exec/zygote.h"
 
@@ -185,7 +186,7 @@ static void limit_memory(uint64_t bytes) {
 #endif
 }
 
-_Noreturn void worker_main(int sock, const struct fork_request *request) {
+_Noreturn void worker_main(int sock, const struct fork_request *request, const flag_page *flag) {
     struct worker w = {.sock = sock, .number = request->worker};
     uint8_t header[WIRE_HEADER];
     limit_memory(request->limit_memory);
@@ -201,6 +202,7 @@ _Noreturn void worker_main(int sock, const struct fork_request *request) {
         }
         if (!read_all(sock, w.in, w.frame.body))
             break;
+        task_watch_flag(flag, w.frame.sequence);
         if (w.frame.bytes)
             run_bytes(&w);
         else

@@ -3,9 +3,11 @@
 #ifndef TRINE_EXEC_WORKER_H
 #define TRINE_EXEC_WORKER_H
 
+#include "exec/flag.h"
+
 struct fork_request;
 
-/* Never returns. */
-_Noreturn void worker_main(int sock, const struct fork_request *request);
+/* Never returns. `flag` tells tasks that they are cancelled. */
+_Noreturn void worker_main(int sock, const struct fork_request *request, const flag_page *flag);
 
 #endif

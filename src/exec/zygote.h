@@ -8,13 +8,13 @@
 
 #include <sys/types.h>
 
-/* Asks for one worker; it comes with two descriptors: the worker's end of its socket, and the
- * socket for reports on this worker, of which the zygote keeps the end. */
+/* Asks for one worker; it comes with three descriptors: the worker's end of its socket, the
+ * socket for reports on this worker, of which the zygote keeps the end, and the flag's memory. */
 struct fork_request {
     uint32_t worker; /* its number */
     uint64_t limit_memory;
 };
-enum { REQUEST_FRAMES, REQUEST_REPORTS, REQUEST_FDS };
+enum { REQUEST_FRAMES, REQUEST_REPORTS, REQUEST_FLAG, REQUEST_FDS };
 
 enum report_kind {
     REPORT_STARTED = 1, /* comes with the pidfd */

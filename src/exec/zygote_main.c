@@ -14,6 +14,7 @@
 
 #include "base/fault.h"
 #include "base/fdpass.h"
+#include "exec/flag.h"
 #include "exec/modules.h"
 #include "exec/worker.h"
 
@@ -110,15 +111,19 @@ static bool make_room(void) {
     return true;
 }
 
-_Noreturn static void become_worker(const struct fork_request *request, int sock) {
+_Noreturn static void become_worker(const struct fork_request *request,
+                                    const int fds[REQUEST_FDS]) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != self.pid)
         _exit(1); /* the zygote died before the line above */
     setpgid(0, 0);
     prctl(PR_SET_NAME, "trine-worker");
-    dup3(sock, WORKER_SOCKET, O_CLOEXEC);
+    const flag_page *flag = flag_map(fds[REQUEST_FLAG]);
+    if (!flag)
+        _exit(1);
+    dup3(fds[REQUEST_FRAMES], WORKER_SOCKET, O_CLOEXEC);
     close_range(WORKER_SOCKET + 1, ~0u, 0);
-    worker_main(WORKER_SOCKET, request);
+    worker_main(WORKER_SOCKET, request, flag);
 }
 
 /* Takes ownership of the descriptors. */
@@ -131,8 +136,9 @@ static void start_worker(const struct fork_request *request, const int fds[REQUE
         error = errno;
     }
     if (pid == 0)
-        become_worker(request, fds[REQUEST_FRAMES]);
+        become_worker(request, fds);
     close(fds[REQUEST_FRAMES]);
+    close(fds[REQUEST_FLAG]);
     if (pid > 0) {
         setpgid(pid, pid); /* here as well: whoever is first */
         pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -411,6 +411,80 @@ TEST(cancel_at_any_moment) {
     trine_executor_close(&pool);
 }
 
+/* A task that ends well when it is asked to: by the flag, or by SIGTERM. */
+enum asked { ASKED_BY_FLAG, ASKED_BY_SIGNAL, ASKED_IN_VAIN };
+struct polite {
+    struct hang begun;
+    enum asked by;
+    pid_t pid;
+};
+
+static volatile sig_atomic_t terminated;
+
+static void on_term(int signal) {
+    (void)signal;
+    terminated = 1;
+}
+
+static int polite(struct polite *p) {
+    p->pid = getpid();
+    signal(SIGTERM, p->by == ASKED_BY_SIGNAL ? on_term : SIG_IGN);
+    int fd = open(p->begun.path, O_WRONLY | O_CLOEXEC);
+    dprintf(fd, "%d\n", (int)getpid());
+    close(fd);
+    while (p->by == ASKED_BY_FLAG     ? !trine_cancelled()
+           : p->by == ASKED_BY_SIGNAL ? !terminated
+                                      : true)
+        ;
+    return 7;
+}
+TRINE_TASK(polite, struct polite);
+
+static int is_cancelled(struct act *a) {
+    a->pid = getpid();
+    return trine_cancelled();
+}
+TRINE_TASK(is_cancelled, struct act);
+
+/* Cancels such a task; gives its status, and whether its worker took the next task. */
+static int cancel_polite(enum asked by, int64_t grace, bool *ret_kept) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .grace = grace});
+    struct polite p = {.begun = hang_new(), .by = by};
+    struct act next = {0};
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start(s, pool, polite, &p);
+    CHECK(EVENTUALLY(hang_runner(&p.begun), 10000));
+    trine_cancel(f, 0);
+    int status, cancelled;
+    CHECK_OK(trine_await(f, &status));
+    trine_future *after = trine_start(s, pool, is_cancelled, &next);
+    CHECK_OK(trine_await(after, &cancelled));
+    CHECK_EQ(cancelled, 0);
+    *ret_kept = next.pid == hang_runner(&p.begun);
+    unlink(p.begun.path);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+    return status;
+}
+
+TEST(a_cancelled_task_that_polls_ends_well_and_keeps_its_worker) {
+    bool kept;
+    CHECK_EQ(cancel_polite(ASKED_BY_FLAG, TRINE_SEC(60), &kept), 7);
+    CHECK(kept);
+}
+
+TEST(a_cancelled_task_that_catches_SIGTERM_ends_well) {
+    bool kept;
+    CHECK_EQ(cancel_polite(ASKED_BY_SIGNAL, TRINE_SEC(4), &kept), 7);
+    CHECK(!kept);
+}
+
+TEST(a_cancelled_task_that_does_not_listen_is_killed) {
+    bool kept;
+    CHECK_EQ(cancel_polite(ASKED_IN_VAIN, TRINE_MS(50), &kept), -ECANCELED);
+    CHECK(!kept);
+}
+
 TEST(leaving_a_scope_ends_what_runs_in_a_worker) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
     struct hang h = hang_new();
