@@ -1,5 +1,8 @@
 /* flag.c - see flag.h. The worker is hostile, so the memory is sealed: cut short, it would kill the
- * program by SIGBUS; and it can be mapped for writing by nobody after us.
+ * program by SIGBUS; and the word that cancels can be mapped for writing by nobody after us.
+ *
+ * A task that was sent ahead is begun by its worker or taken back by the program, whoever swaps
+ * its word first. The word is used again 256 tasks later: what is in it then is another number.
  *
  * Rejected: a frame that says it (a task that computes reads none), a signal as the first step (a
  * handler cannot know how much of the task's state it interrupts). */
@@ -13,31 +16,77 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int flag_new(flag_page **ret_flag, int *ret_fd) {
+/* The highest bit of a claim: taken back. */
+#define TAKEN_BACK (UINT64_C(1) << 63)
+#define FLAGS_SIZE (FLAG_CLAIMS_MOST * sizeof(flag_word))
+
+static int page_new(flag_word **ret_page, int *ret_fd, int seals) {
+    size_t size = FLAGS_SIZE;
     int fd = (int)FAULT(memfd_create("trine-flag", MFD_CLOEXEC | MFD_ALLOW_SEALING), -1, EMFILE);
     if (fd < 0)
         return -errno;
     void *page = MAP_FAILED;
-    if (ftruncate(fd, sizeof(flag_page)) == 0)
-        page = mmap(NULL, sizeof(flag_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
-    if (page == MAP_FAILED || fcntl(fd, F_ADD_SEALS, seals) < 0) {
+    if (ftruncate(fd, size) == 0)
+        page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED ||
+        fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         int error = -errno;
         if (page != MAP_FAILED)
-            munmap(page, sizeof(flag_page));
+            munmap(page, size);
         close(fd);
         return error;
     }
-    *ret_flag = page;
+    *ret_page = page;
     *ret_fd = fd;
     return 0;
 }
 
-const flag_page *flag_map(int fd) {
-    void *page = mmap(NULL, sizeof(flag_page), PROT_READ, MAP_SHARED, fd, 0);
-    return page == MAP_FAILED ? NULL : page;
+int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
+    int r = page_new(&ret_flags->cancel, &ret_fds[FLAG_CANCEL], F_SEAL_FUTURE_WRITE);
+    if (r < 0)
+        return r;
+    r = page_new(&ret_flags->claims, &ret_fds[FLAG_CLAIMS], 0);
+    if (r < 0) {
+        munmap(ret_flags->cancel, FLAGS_SIZE);
+        close(ret_fds[FLAG_CANCEL]);
+    }
+    return r;
 }
 
-void flag_free(flag_page *flag) {
-    munmap(flag, sizeof(*flag));
+bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
+    void *cancel = mmap(NULL, FLAGS_SIZE, PROT_READ, MAP_SHARED, fds[FLAG_CANCEL], 0);
+    void *claim = mmap(NULL, FLAGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FLAG_CLAIMS], 0);
+    *ret_flags = (struct flags){cancel, claim};
+    return cancel != MAP_FAILED && claim != MAP_FAILED;
+}
+
+void flags_free(struct flags *flags) {
+    munmap(flags->cancel, FLAGS_SIZE);
+    munmap(flags->claims, FLAGS_SIZE);
+}
+
+static flag_word *claim_of(const struct flags *flags, uint64_t sequence) {
+    return &flags->claims[sequence % FLAG_CLAIMS_MOST];
+}
+
+/* Whoever decides first. */
+static bool decide(struct flags *flags, uint64_t sequence, uint64_t mark) {
+    flag_word *claim = claim_of(flags, sequence);
+    uint64_t last = atomic_load(claim);
+    while ((last & ~TAKEN_BACK) != sequence)
+        if (atomic_compare_exchange_weak(claim, &last, sequence | mark))
+            return true;
+    return false;
+}
+
+bool flag_begin(struct flags *flags, uint64_t sequence) {
+    return decide(flags, sequence, 0);
+}
+
+bool flag_take_back(struct flags *flags, uint64_t sequence) {
+    return decide(flags, sequence, TAKEN_BACK);
+}
+
+bool flag_has_begun(const struct flags *flags, uint64_t sequence) {
+    return atomic_load(claim_of(flags, sequence)) == sequence;
 }

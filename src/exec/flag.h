@@ -1,21 +1,41 @@
-/* flag.h - a page that the program writes and one worker reads: the number of the last task that
- * was asked to end. Being a number, it needs no reset between tasks. */
+/* flag.h - words that the program shares with one worker. Each holds a task's number, and numbers
+ * only grow, so that none needs a reset between tasks. */
 #ifndef TRINE_EXEC_FLAG_H
 #define TRINE_EXEC_FLAG_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-typedef _Atomic uint64_t flag_page;
+typedef _Atomic uint64_t flag_word;
 
-/* In the program: 0, the page in *ret_flag and the descriptor for the worker in *ret_fd, both the
- * caller's; or a negative errno. */
-int flag_new(flag_page **ret_flag, int *ret_fd);
+enum { FLAG_CANCEL, FLAG_CLAIMS, FLAGS };
 
-/* In the worker, for reading: the page, or NULL. The descriptor stays the caller's. */
-const flag_page *flag_map(int fd);
+/* Tasks that a worker was sent and has not come to: fewer than this. */
+enum { FLAG_CLAIMS_MOST = 256 };
 
-/* Unmaps what flag_new gave. */
-void flag_free(flag_page *flag);
+struct flags {
+    flag_word *cancel; /* the last task that was asked to end; only the program writes it */
+    flag_word *claims; /* of each task, by its number: that it was begun, or taken back */
+};
+
+/* In the program: 0, the pages in *ret_flags and a descriptor of each for the worker in ret_fds,
+ * all the caller's; or a negative errno. */
+int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]);
+
+/* In the worker: false when they cannot be mapped. The descriptors stay the caller's. */
+bool flags_map(struct flags *ret_flags, const int fds[FLAGS]);
+
+/* Unmaps what flags_new gave. */
+void flags_free(struct flags *flags);
+
+/* The worker begins a task; false: it was taken back, and is to be skipped. */
+bool flag_begin(struct flags *flags, uint64_t sequence);
+
+/* The program takes a task back; false: its worker has begun it. */
+bool flag_take_back(struct flags *flags, uint64_t sequence);
+
+/* Has the worker begun it? It can lie. */
+bool flag_has_begun(const struct flags *flags, uint64_t sequence);
 
 #endif

@@ -25,6 +25,12 @@ enum worker_state {
     WORKER_KILLED   /* is only waited for */
 };
 
+/* A task that was sent to a worker. */
+struct assignment {
+    struct trine_future *future; /* NULL: none */
+    struct frame frame;
+};
+
 struct worker {
     struct list node;      /* in pool->workers, or ->unused */
     struct list idle_node; /* in pool->idle */
@@ -34,20 +40,22 @@ struct worker {
     pid_t pid;
     int pidfd; /* -1 until the zygote has told it */
     int sock;
-    int far_end; /* the worker's end, kept open: tells what a dead worker had not read */
+    int far_end; /* the worker's end, kept open, so that a dead worker's does not read as ready */
     int reports;
     unsigned zygote; /* which one forked it */
     struct watch frames_watch, reports_watch;
     struct timer deadline, memory_check;
-    flag_page *flag; /* tells its task that it is cancelled */
+    struct flags flags;
     bool terminated; /* it got SIGTERM for its task's sake: it takes no other */
     unsigned tasks;  /* that it has done */
+    unsigned skips;  /* frames of tasks taken back that it has not come to, at the most */
+    uint64_t last_sequence;
     bool greeted;    /* it got as far as taking tasks */
 
-    struct trine_future *task; /* that it runs, NULL unless BUSY or KILLED */
-    struct frame sent;         /* its frame */
+    struct assignment task;  /* that it runs; none unless BUSY or KILLED */
+    struct assignment ahead; /* that it finds when it is through; may be taken back */
     uint8_t out_header[WIRE_HEADER];
-    uint64_t out_done; /* bytes sent, of header and body */
+    uint64_t out_done; /* bytes sent, of header and body, of `ahead` or, if that is none, `task` */
 
     uint8_t in_header[WIRE_HEADER];
     struct frame reply; /* valid when in_done >= WIRE_HEADER */
@@ -61,7 +69,10 @@ struct worker {
 /* Asks the zygote for a new worker: 0, or a negative errno; nothing is kept then. */
 int worker_start(struct pool *p, struct worker **ret_worker);
 
-/* Hands an idle worker a task; `place` is its descriptor's. */
+/* Could it be sent a task while it runs another, so that it has the next one at once? */
+bool worker_takes_ahead(const struct worker *w, const struct trine_future *f);
+
+/* Sends an idle worker a task, or one that takes tasks ahead; `place` is its descriptor's. */
 void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place);
 
 /* Kills it; its task, if it runs one, fails with `verdict`. */
@@ -73,8 +84,12 @@ void worker_doom(struct worker *w);
 /* Lets it go: it ends by itself once it has nothing more to do. */
 void worker_leave(struct worker *w);
 
-/* Asks the running task to end, by steps (see grace); at the end kills the worker: -ECANCELED. */
-void worker_cancel_task(struct worker *w);
+/* Takes back what was sent ahead: NULL when there is none, or the worker has begun it. */
+struct trine_future *worker_take_back(struct worker *w);
+
+/* Asks one of its tasks that has begun to end, by steps (see grace); at the end kills the worker:
+ * -ECANCELED. */
+void worker_cancel_task(struct worker *w, const struct trine_future *f);
 
 /* Frees the structs; no worker lives any more. */
 void workers_free(struct pool *p);
@@ -107,7 +122,6 @@ struct pool {
     struct list idle;
     struct list unused; /* worker structs, last in, first out */
     uint32_t last_number;
-    uint64_t last_sequence;
     unsigned failed_starts; /* in a row */
     char why_failed[160];   /* the last of them */
     struct timer retry;
@@ -138,15 +152,17 @@ void *pool_supervise(void *pool);
 /* supervisor.c: events, on the supervisor's thread. */
 void pool_task_arrived(struct pool *p, struct trine_future *f);
 void pool_task_cancelled(struct pool *p, struct trine_future *f);
-void pool_task_done(struct pool *p, struct worker *w, int status, struct failure *failure);
+void pool_task_done(struct pool *p, struct worker *w, struct trine_future *f, int status,
+                    struct failure *failure);
+void pool_task_returned(struct pool *p, struct trine_future *f);
 void pool_worker_ready(struct pool *p, struct worker *w);
 void pool_close_arrived(struct pool *p);
 
 /* supervisor.c: lets the workers go when the pool is closing and the last task was given back. */
 void pool_leave_if_done(struct pool *p);
 
-/* The worker is no more. `report` is NULL when the zygote died with it. `begun`: it had taken its
- * task, if it has one, and may have run a part of it. */
+/* The worker is no more. `report` is NULL when the zygote died with it. `begun`: it had begun its
+ * task, if it has one, and may have run a part of it. Nothing is ahead any more. */
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,
                       bool begun);
 

@@ -2,15 +2,18 @@
  * end. The worker is hostile: of what comes from it only a frame that answers its present task is
  * taken, at most of the size expected, and flat results go to memory of ours first.
  *
- * Which task dies with a worker: tasks go one at a time, so it is that one, unless the worker died
- * before it took it, as one does that was killed while idle. We keep the worker's end of its socket
- * open as well; so what it had not read is still there when it is dead, and can be counted
- * (SIOCINQ). A task of which a byte is left there had not begun, and is given to another worker.
- * The kernel counts, so a worker can only lie by peeking; supervisor.c bounds the repetitions.
- * The price is that a worker's death is told by its report alone, not by the end of its stream.
+ * Which task dies with a worker: it runs one at a time, so it is the oldest without an answer,
+ * unless the worker died before it began it, as one does that was killed while idle: it says in a
+ * shared word what it begins. A task that had not begun is given to another worker. A worker can
+ * lie about that; supervisor.c bounds the repetitions. That it has died is told by its report
+ * alone, not by the end of its stream.
  *
- * Rejected: a second task in the socket ahead of time. It saves some 20 us between short tasks, but
- * cannot be taken back from behind a long one while another worker is idle. */
+ * While it runs one task it is sent the next one ahead, which saves it the round trip between two
+ * (some 40 us). That one can be taken back by the same word, when another worker is idle or this
+ * one is to end; its frame stays in the socket, and is skipped.
+ *
+ * Rejected: more than one ahead through a socket (each costs two system calls here and two there,
+ * which is most of what a short task costs anyway). */
 #include "exec/pool.h"
 
 #include "base/fault.h"
@@ -19,12 +22,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,6 +33,12 @@
 #define START_TIMEOUT TRINE_SEC(30)
 #define LEAVE_TIMEOUT TRINE_SEC(2)
 #define MEMORY_CHECK_EVERY TRINE_MS(50)
+
+/* More may not go into the socket at once, and what is half sent cannot be taken back. */
+enum { AHEAD_MOST = 16 << 10 };
+
+/* So often a task is taken back from behind one that takes long. */
+enum { SKIPS_MOST = 64 };
 
 #ifndef VALGRIND_DISABLE_ERROR_REPORTING
 #define VALGRIND_DISABLE_ERROR_REPORTING
@@ -58,10 +65,18 @@ void worker_kill(struct worker *w, int verdict, struct failure *failure) {
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
 }
 
-static void receive(struct worker *w);
+static bool receive(struct worker *w);
 
-/* The second step of a cancellation; the first was the flag, the third is the worker's end. */
+/* The second step of a cancellation; the first was the flag, the third is the worker's end. What
+ * was sent ahead must not meet the signal. */
 static void terminate(struct worker *w) {
+    struct trine_future *ahead = worker_take_back(w);
+    if (!ahead && w->ahead.future) {
+        loop_timer_start(w->pool->loop, &w->deadline, TRINE_MS(1)); /* the answer is on its way */
+        return;
+    }
+    if (ahead)
+        pool_task_returned(w->pool, ahead);
     w->terminated = true;
     if (w->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGTERM, NULL, 0);
@@ -74,7 +89,7 @@ static void deadline_passed(struct timer *t) {
         receive(w); /* we may be late, not the worker */
         if (w->state != WORKER_BUSY || w->deadline.running)
             return;
-        if (atomic_load(&w->task->cancel) && !w->terminated)
+        if (atomic_load(&w->task.future->cancel) && !w->terminated)
             terminate(w);
         else if (w->terminated)
             worker_kill(w, -ECANCELED, failure_new(0, "it was cancelled"));
@@ -87,12 +102,13 @@ static void deadline_passed(struct timer *t) {
     }
 }
 
-void worker_cancel_task(struct worker *w) {
+void worker_cancel_task(struct worker *w, const struct trine_future *f) {
+    bool ahead = w->ahead.future == f;
     if (w->state != WORKER_BUSY)
         return;
-    atomic_store(w->flag, w->sent.sequence);
-    if (w->terminated)
-        return; /* its time was over as well */
+    atomic_store(w->flags.cancel, (ahead ? &w->ahead : &w->task)->frame.sequence);
+    if (ahead || w->terminated)
+        return; /* the steps begin when it is its turn; or its time was over as well */
     loop_timer_stop(w->pool->loop, &w->deadline);
     loop_timer_start(w->pool->loop, &w->deadline, w->pool->grace / 2);
 }
@@ -148,11 +164,19 @@ static struct iovec body_of(const struct trine_future *f) {
     return (struct iovec){(void *)f->in.ptr, f->in.len};
 }
 
+static struct assignment *newest(struct worker *w) {
+    return w->ahead.future ? &w->ahead : &w->task;
+}
+
+static bool all_sent(const struct worker *w) {
+    const struct assignment *a = w->ahead.future ? &w->ahead : &w->task;
+    return !a->future || w->out_done == WIRE_HEADER + a->frame.body;
+}
+
 /* Sends what the socket takes; watches for room while something is left. */
 static void send_more(struct worker *w) {
-    uint64_t total = WIRE_HEADER + w->sent.body;
-    while (w->state == WORKER_BUSY && w->out_done < total) {
-        struct iovec parts[2] = {{w->out_header, WIRE_HEADER}, body_of(w->task)};
+    while (w->state == WORKER_BUSY && !all_sent(w)) {
+        struct iovec parts[2] = {{w->out_header, WIRE_HEADER}, body_of(newest(w)->future)};
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
         uint64_t skip = w->out_done;
         for (int i = 0; i < 2; i++) {
@@ -175,34 +199,63 @@ static void send_more(struct worker *w) {
     }
     if (w->state != WORKER_BUSY)
         return;
-    unsigned events = WATCH_READ | (w->out_done < total ? WATCH_WRITE : 0u);
+    unsigned events = WATCH_READ | (all_sent(w) ? 0u : WATCH_WRITE);
     if (w->frames_watch.events != events)
         loop_watch(w->pool->loop, &w->frames_watch, events);
 }
 
-void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place) {
+/* The limits of the task that it runs now count from now. */
+static void start_limits(struct worker *w) {
     struct pool *p = w->pool;
-    list_remove(&w->idle_node);
-    w->state = WORKER_BUSY;
-    w->task = f;
-    w->sent = (struct frame){.type = FRAME_TASK,
-                             .bytes = !f->task,
-                             .worker = w->number,
-                             .sequence = ++p->last_sequence,
-                             .body = body_of(f).iov_len,
-                             .offset = place->offset,
-                             .first_out = f->task ? f->task->first_out : 0,
-                             .limit = f->task ? 0 : p->max_result,
-                             .module = place->module};
-    wire_encode(&w->sent, w->out_header);
-    w->out_done = w->in_done = 0;
-    if (f->out)
-        f->out->len = 0;
     if (p->task_timeout)
         loop_timer_start(p->loop, &w->deadline, p->task_timeout);
     if (p->limit_memory)
         loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
+}
+
+bool worker_takes_ahead(const struct worker *w, const struct trine_future *f) {
+    unsigned most = w->pool->max_tasks;
+    return w->state == WORKER_BUSY && !w->ahead.future && !w->terminated && all_sent(w) &&
+           w->skips < SKIPS_MOST && body_of(f).iov_len <= AHEAD_MOST &&
+           (!most || w->tasks + 1 < most);
+}
+
+void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place) {
+    struct pool *p = w->pool;
+    struct assignment a = {.future = f,
+                           .frame = {.type = FRAME_TASK,
+                                     .bytes = !f->task,
+                                     .worker = w->number,
+                                     .sequence = ++w->last_sequence,
+                                     .body = body_of(f).iov_len,
+                                     .offset = place->offset,
+                                     .first_out = f->task ? f->task->first_out : 0,
+                                     .limit = f->task ? 0 : p->max_result,
+                                     .module = place->module}};
+    wire_encode(&a.frame, w->out_header);
+    w->out_done = 0;
+    if (f->out)
+        f->out->len = 0;
+    if (w->state == WORKER_IDLE) {
+        list_remove(&w->idle_node);
+        w->state = WORKER_BUSY;
+        w->task = a;
+        w->in_done = 0;
+        start_limits(w);
+    } else {
+        w->ahead = a;
+    }
     send_more(w);
+}
+
+struct trine_future *worker_take_back(struct worker *w) {
+    struct trine_future *f = w->ahead.future;
+    if (!f || !all_sent(w) || !flag_take_back(&w->flags, w->ahead.frame.sequence))
+        return NULL;
+    w->ahead.future = NULL;
+    w->out_done = WIRE_HEADER + w->task.frame.body;
+    w->skips++;
+    return f;
 }
 
 /* --- from the worker --- */
@@ -217,10 +270,13 @@ static void violation(struct worker *w, const char *what) {
 static struct iovec body_room(struct worker *w) {
     if (w->state != WORKER_BUSY)
         return (struct iovec){NULL, 0};
-    trine_buf *b = w->task->task ? &w->scratch : w->task->out;
-    size_t room = w->task->task ? w->sent.body - w->sent.first_out : b->cap;
+    const struct frame *sent = &w->task.frame;
+    trine_buf *b = sent->bytes ? w->task.future->out : &w->scratch;
+    size_t room = sent->bytes ? b->cap : sent->body - sent->first_out;
     if (w->in_done >= WIRE_HEADER)
         room = w->reply.body;
+    else if (w->ahead.future)
+        room = 0; /* behind a short reply the next one may have come already */
     return (struct iovec){b->ptr, room < b->cap ? room : b->cap};
 }
 
@@ -231,7 +287,7 @@ static int take_header(struct worker *w) {
         if (w->reply.type != FRAME_HELLO || w->reply.worker != w->number)
             wrong = "no greeting";
     } else if (!wrong) {
-        wrong = wire_check_reply(&w->reply, &w->sent);
+        wrong = wire_check_reply(&w->reply, &w->task.frame);
     }
     if (!wrong && w->in_done > WIRE_HEADER + w->reply.body)
         wrong = "more than it announced";
@@ -241,7 +297,7 @@ static int take_header(struct worker *w) {
     }
     if (w->reply.body == 0)
         return 0;
-    trine_buf *b = w->task->task ? &w->scratch : w->task->out;
+    trine_buf *b = w->task.frame.bytes ? w->task.future->out : &w->scratch;
     b->len = w->in_done - WIRE_HEADER;
     int r = trine_buf_reserve(b, w->reply.body - b->len);
     if (r < 0)
@@ -253,7 +309,7 @@ static int take_header(struct worker *w) {
 
 static struct failure *refusal(const struct worker *w) {
     const struct frame *r = &w->reply;
-    unsigned long long value = r->value, limit = w->sent.limit;
+    unsigned long long value = r->value, limit = w->task.frame.limit;
     switch (r->status) {
     case -EMSGSIZE:
         return failure_new(0, "its result of %llu bytes is over the limit of %llu (max_result)",
@@ -268,6 +324,21 @@ static struct failure *refusal(const struct worker *w) {
     }
 }
 
+/* It is through with its task: what was sent ahead is the next. */
+static void next_task(struct worker *w) {
+    w->task = w->ahead;
+    w->ahead.future = NULL;
+    w->skips = 0;
+    if (!w->task.future) {
+        w->state = WORKER_IDLE;
+        list_push_front(&w->pool->idle, &w->idle_node);
+        return;
+    }
+    start_limits(w);
+    if (atomic_load(&w->task.future->cancel))
+        worker_cancel_task(w, w->task.future);
+}
+
 /* The frame is complete. */
 static void take_frame(struct worker *w) {
     struct pool *p = w->pool;
@@ -280,7 +351,7 @@ static void take_frame(struct worker *w) {
         pool_worker_ready(p, w);
         return;
     }
-    struct trine_future *f = w->task;
+    struct trine_future *f = w->task.future;
     int status = w->reply.status;
     struct failure *failure = NULL;
     if (w->reply.type == FRAME_REFUSED)
@@ -290,12 +361,12 @@ static void take_frame(struct worker *w) {
     else if (status >= 0 && !f->task)
         f->out->len = w->reply.body;
     w->tasks++;
-    w->state = WORKER_IDLE;
-    list_push_front(&p->idle, &w->idle_node);
-    pool_task_done(p, w, status, failure);
+    next_task(w);
+    pool_task_done(p, w, f, status, failure);
 }
 
-static void receive(struct worker *w) {
+/* Takes one frame, or what is there of it: true if it was complete. */
+static bool receive(struct worker *w) {
     while (w->state <= WORKER_BUSY) {
         struct iovec parts[2] = {{w->in_header, WIRE_HEADER}, body_room(w)};
         uint64_t skip = w->in_done;
@@ -310,10 +381,10 @@ static void receive(struct worker *w) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return; /* nothing more for now; the end of the worker is told by its report */
+            return false; /* nothing more for now; its end is told by its report */
         if (w->state == WORKER_IDLE) {
             violation(w, "bytes without a task");
-            return;
+            return false;
         }
         bool had_header = w->in_done >= WIRE_HEADER;
         w->in_done += (uint64_t)n;
@@ -321,9 +392,10 @@ static void receive(struct worker *w) {
             continue;
         if (w->in_done == WIRE_HEADER + w->reply.body) {
             take_frame(w);
-            return; /* the next readiness brings the next frame: workers take turns */
+            return true; /* the next readiness brings the next frame: workers take turns */
         }
     }
+    return false;
 }
 
 static void frames_ready(struct watch *watch, unsigned events) {
@@ -336,14 +408,6 @@ static void frames_ready(struct watch *watch, unsigned events) {
 
 /* --- start and end --- */
 
-/* Had it taken the whole frame? */
-static bool has_begun(const struct worker *w) {
-    int unread = 0;
-    if (w->out_done < WIRE_HEADER + w->sent.body)
-        return false;
-    return ioctl(w->far_end, SIOCINQ, &unread) < 0 || unread == 0;
-}
-
 static void release(struct worker *w) {
     struct pool *p = w->pool;
     loop_watch(p->loop, &w->frames_watch, 0);
@@ -353,7 +417,7 @@ static void release(struct worker *w) {
     close(w->sock);
     close(w->far_end);
     close(w->reports);
-    flag_free(w->flag);
+    flags_free(&w->flags);
     if (w->pidfd >= 0)
         close(w->pidfd);
     free(w->failure);
@@ -363,18 +427,23 @@ static void release(struct worker *w) {
 }
 
 static void gone(struct worker *w, const struct worker_report *report) {
-    if (w->state <= WORKER_BUSY)
-        receive(w); /* it may have answered before it died */
+    while (receive(w))
+        ; /* it may have answered before it died */
     if (!report && w->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL,
                 0); /* the zygote's death does too */
     if (w->state == WORKER_IDLE)
         list_remove(&w->idle_node);
     struct pool *p = w->pool;
-    bool begun = w->task && has_begun(w);
-    if (w->task && w->task->out)
-        w->task->out->len = 0;
+    struct trine_future *f = w->task.future;
+    bool begun = f && flag_has_begun(&w->flags, w->task.frame.sequence);
+    if (f && f->out)
+        f->out->len = 0;
     list_remove(&w->node);
+    struct trine_future *ahead = w->ahead.future;
+    w->ahead.future = NULL;
+    if (ahead)
+        pool_task_returned(p, ahead);
     pool_worker_gone(p, w, report, begun);
     release(w);
 }
@@ -416,7 +485,7 @@ static int request_worker(struct worker *w) {
     }
     struct fork_request request = {.worker = w->number, .limit_memory = w->pool->limit_memory};
     int fds[REQUEST_FDS] = {[REQUEST_FRAMES] = frames[1], [REQUEST_REPORTS] = reports[1]};
-    int made = flag_new(&w->flag, &fds[REQUEST_FLAG]);
+    int made = flags_new(&w->flags, fds + REQUEST_FLAGS);
     if (made < 0) {
         close_pair(frames);
         close_pair(reports);
@@ -430,13 +499,14 @@ static int request_worker(struct worker *w) {
         r = loop_watch(l, &w->reports_watch, WATCH_READ);
     if (r >= 0)
         r = zygote_fork(&request, fds, &w->zygote);
-    close(fds[REQUEST_FLAG]);
+    for (int i = 0; i < FLAGS; i++)
+        close(fds[REQUEST_FLAGS + i]);
     if (r < 0) {
         loop_watch(l, &w->frames_watch, 0);
         loop_watch(l, &w->reports_watch, 0);
         close_pair(frames);
         close_pair(reports);
-        flag_free(w->flag);
+        flags_free(&w->flags);
         return r;
     }
     close(reports[1]);

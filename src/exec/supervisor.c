@@ -2,7 +2,7 @@
  * workers that died, and gives each task back once. It is an ordinary thread that parks until the
  * pool is closed; all is done in callbacks of its loop, so nothing here needs a lock.
  *
- * Invariants: a future is in `queue`, or is the task of one worker, or was given back. There are
+ * Invariants: a future is in `queue`, or was sent to one worker, or was given back. There are
  * `workers_wanted` workers that are not on their way out, unless `retry` runs or the pool leaves.
  *
  * Rejected: the caller's loop as the supervisor (a coroutine that computes would hold up workers
@@ -63,22 +63,45 @@ static struct failure *explain_no_place(int error, const struct trine_future *f)
     return failure_new(0, "the task's descriptor is in no module: define it with TRINE_TASK");
 }
 
-/* Pairs idle workers with tasks, the last that became idle first: its caches are warm. */
+/* What was sent ahead to a worker that has not come to it. */
+static struct trine_future *take_from_busy(struct pool *p) {
+    LIST_EACH(node, &p->workers) {
+        struct trine_future *f = worker_take_back(container_of(node, struct worker, node));
+        if (f)
+            return f;
+    }
+    return NULL;
+}
+
+static void send_to(struct pool *p, struct worker *w, struct trine_future *f) {
+    const void *descriptor = f->task ? (const void *)f->task : f->bytes_task;
+    struct place place;
+    int r = modules_locate(&p->places, descriptor, &place);
+    if (r < 0)
+        pool_give_back(p, f, -ENOEXEC, explain_no_place(r, f));
+    else
+        worker_give_task(w, f, &place);
+}
+
+/* Pairs idle workers with tasks, the last that became idle first: its caches are warm. Then those
+ * that are busy with what is left, one each. */
 static void dispatch(struct pool *p) {
-    while (!list_empty(&p->idle)) {
-        struct trine_future *f = take_first(p);
-        if (!f)
+    struct trine_future *f;
+    while (!list_empty(&p->idle) && ((f = take_first(p)) || (f = take_from_busy(p))))
+        send_to(p, container_of(p->idle.next, struct worker, idle_node), f);
+    LIST_EACH(node, &p->workers) {
+        struct worker *w = container_of(node, struct worker, node);
+        if (list_empty(&p->queue))
             break;
-        const void *descriptor = f->task ? (const void *)f->task : f->bytes_task;
-        struct place place;
-        int r = modules_locate(&p->places, descriptor, &place);
-        if (r < 0) {
-            pool_give_back(p, f, -ENOEXEC, explain_no_place(r, f));
-            continue;
-        }
-        worker_give_task(container_of(p->idle.next, struct worker, idle_node), f, &place);
+        if (worker_takes_ahead(w, container_of(p->queue.next, struct trine_future, in_queue)))
+            send_to(p, w, take_first(p));
     }
     pool_leave_if_done(p);
+}
+
+void pool_task_returned(struct pool *p, struct trine_future *f) {
+    pool_queue_grown(p);
+    list_push_front(&p->queue, &f->in_queue);
 }
 
 void pool_task_arrived(struct pool *p, struct trine_future *f) {
@@ -88,11 +111,20 @@ void pool_task_arrived(struct pool *p, struct trine_future *f) {
     fail_queue_if_broken(p);
 }
 
+static void cancel_sent(struct pool *p, struct worker *w, struct trine_future *f) {
+    if (w->ahead.future != f || !worker_take_back(w)) {
+        worker_cancel_task(w, f);
+        return;
+    }
+    pool_give_back(p, f, -ECANCELED, NULL);
+    dispatch(p);
+}
+
 void pool_task_cancelled(struct pool *p, struct trine_future *f) {
     LIST_EACH(node, &p->workers) {
         struct worker *w = container_of(node, struct worker, node);
-        if (w->task == f) {
-            worker_cancel_task(w);
+        if (w->task.future == f || w->ahead.future == f) {
+            cancel_sent(p, w, f);
             return;
         }
     }
@@ -102,9 +134,8 @@ void pool_task_cancelled(struct pool *p, struct trine_future *f) {
     pool_leave_if_done(p);
 }
 
-void pool_task_done(struct pool *p, struct worker *w, int status, struct failure *failure) {
-    struct trine_future *f = w->task;
-    w->task = NULL;
+void pool_task_done(struct pool *p, struct worker *w, struct trine_future *f, int status,
+                    struct failure *failure) {
     /* The SIGTERM for this task may strike later: no other task must meet it. */
     if (w->terminated || (p->max_tasks && w->tasks >= p->max_tasks)) {
         worker_leave(w);
@@ -173,8 +204,8 @@ static void describe_end(char *text, size_t size, const struct worker *w,
 /* The task of a worker that is gone: given back, or to be run elsewhere. */
 static void settle_task(struct pool *p, struct worker *w, const struct worker_report *report,
                         bool begun, const char *text) {
-    struct trine_future *f = w->task;
-    w->task = NULL;
+    struct trine_future *f = w->task.future;
+    w->task.future = NULL;
     if (w->verdict) {
         pool_give_back(p, f, w->verdict, w->failure);
         w->failure = NULL;
@@ -187,8 +218,7 @@ static void settle_task(struct pool *p, struct worker *w, const struct worker_re
         pool_give_back(p, f, -ECANCELED, failure_new(0, "it was cancelled"));
     } else if (!begun && lost < LOST_MAX) {
         f->executor_data = (void *)lost;
-        pool_queue_grown(p);
-        list_push_front(&p->queue, &f->in_queue);
+        pool_task_returned(p, f);
     } else {
         int signal = report && WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0;
         pool_give_back(p, f, -EOWNERDEAD, failure_new(signal, "%s", text));
@@ -211,7 +241,7 @@ void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_repo
     if (!report)
         zygote_died(p, w->zygote);
     describe_end(text, sizeof(text), w, report);
-    if (w->task)
+    if (w->task.future)
         settle_task(p, w, report, begun, text);
     if (!w->greeted && w->state != WORKER_LEAVING && !p->leaving)
         start_failed(p, text);

@@ -186,7 +186,7 @@ static void limit_memory(uint64_t bytes) {
 #endif
 }
 
-_Noreturn void worker_main(int sock, const struct fork_request *request, const flag_page *flag) {
+_Noreturn void worker_main(int sock, const struct fork_request *request, struct flags flags) {
     struct worker w = {.sock = sock, .number = request->worker};
     uint8_t header[WIRE_HEADER];
     limit_memory(request->limit_memory);
@@ -197,12 +197,15 @@ _Noreturn void worker_main(int sock, const struct fork_request *request, const f
             _exit(EXIT_PROTOCOL);
         if (!make_room(&w, w.frame.body)) {
             skip(sock, w.frame.body);
-            refuse(&w, -ENOMEM, w.frame.body);
+            if (flag_begin(&flags, w.frame.sequence))
+                refuse(&w, -ENOMEM, w.frame.body);
             continue;
         }
         if (!read_all(sock, w.in, w.frame.body))
             break;
-        task_watch_flag(flag, w.frame.sequence);
+        if (!flag_begin(&flags, w.frame.sequence))
+            continue;
+        task_watch_flag(flags.cancel, w.frame.sequence);
         if (w.frame.bytes)
             run_bytes(&w);
         else

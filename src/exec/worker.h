@@ -1,5 +1,5 @@
-/* worker.h - what a worker process does: takes tasks from its socket, one at a time, until that
- * closes. */
+/* worker.h - what a worker process does: takes tasks from its socket, one after the other, until
+ * that closes. */
 #ifndef TRINE_EXEC_WORKER_H
 #define TRINE_EXEC_WORKER_H
 
@@ -7,7 +7,7 @@
 
 struct fork_request;
 
-/* Never returns. `flag` tells tasks that they are cancelled. */
-_Noreturn void worker_main(int sock, const struct fork_request *request, const flag_page *flag);
+/* Never returns. `flags` tell that a task is cancelled, and that it was taken back. */
+_Noreturn void worker_main(int sock, const struct fork_request *request, struct flags flags);
 
 #endif

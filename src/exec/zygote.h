@@ -4,17 +4,18 @@
 #ifndef TRINE_EXEC_ZYGOTE_H
 #define TRINE_EXEC_ZYGOTE_H
 
+#include "exec/flag.h"
 #include "exec/wire.h"
 
 #include <sys/types.h>
 
 /* Asks for one worker; it comes with three descriptors: the worker's end of its socket, the
- * socket for reports on this worker, of which the zygote keeps the end, and the flag's memory. */
+ * socket for reports on this worker, of which the zygote keeps the end, and the flags' memory. */
 struct fork_request {
     uint32_t worker; /* its number */
     uint64_t limit_memory;
 };
-enum { REQUEST_FRAMES, REQUEST_REPORTS, REQUEST_FLAG, REQUEST_FDS };
+enum { REQUEST_FRAMES, REQUEST_REPORTS, REQUEST_FLAGS, REQUEST_FDS = REQUEST_FLAGS + FLAGS };
 
 enum report_kind {
     REPORT_STARTED = 1, /* comes with the pidfd */

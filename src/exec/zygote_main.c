@@ -118,12 +118,12 @@ _Noreturn static void become_worker(const struct fork_request *request,
         _exit(1); /* the zygote died before the line above */
     setpgid(0, 0);
     prctl(PR_SET_NAME, "trine-worker");
-    const flag_page *flag = flag_map(fds[REQUEST_FLAG]);
-    if (!flag)
+    struct flags flags;
+    if (!flags_map(&flags, fds + REQUEST_FLAGS))
         _exit(1);
     dup3(fds[REQUEST_FRAMES], WORKER_SOCKET, O_CLOEXEC);
     close_range(WORKER_SOCKET + 1, ~0u, 0);
-    worker_main(WORKER_SOCKET, request, flag);
+    worker_main(WORKER_SOCKET, request, flags);
 }
 
 /* Takes ownership of the descriptors. */
@@ -138,7 +138,8 @@ static void start_worker(const struct fork_request *request, const int fds[REQUE
     if (pid == 0)
         become_worker(request, fds);
     close(fds[REQUEST_FRAMES]);
-    close(fds[REQUEST_FLAG]);
+    for (int i = 0; i < FLAGS; i++)
+        close(fds[REQUEST_FLAGS + i]);
     if (pid > 0) {
         setpgid(pid, pid); /* here as well: whoever is first */
         pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -1,0 +1,191 @@
+/* processes_ahead.c - a busy worker has its next task already; nothing that is seen from outside
+ * may differ for that: no task waits behind another while a worker is idle, none ends with
+ * another's. */
+#include "processes_help.h"
+
+#include <fcntl.h>
+
+/* A task that runs until its file is there; says in `began` of its own file that it runs. */
+struct gate {
+    char path[64];
+    int out;
+};
+
+static int wait_at_gate(struct gate *g) {
+    char began[80];
+    snprintf(began, sizeof(began), "%s.began", g->path);
+    close(open(began, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    while (access(g->path, F_OK) < 0)
+        usleep(1000);
+    g->out = 1;
+    return 0;
+}
+TRINE_TASK(wait_at_gate, struct gate);
+
+static struct gate gate_new(void) {
+    static int number;
+    struct gate g = {.out = 0};
+    snprintf(g.path, sizeof(g.path), "/tmp/trine-gate-%d-%d", (int)getpid(), number++);
+    return g;
+}
+
+static bool gate_began(const struct gate *g) {
+    char began[80];
+    snprintf(began, sizeof(began), "%s.began", g->path);
+    return access(began, F_OK) == 0;
+}
+
+static void gate_open(const struct gate *g) {
+    close(open(g->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static void gate_remove(const struct gate *g) {
+    char began[80];
+    snprintf(began, sizeof(began), "%s.began", g->path);
+    unlink(g->path);
+    unlink(began);
+}
+
+struct pid_task {
+    pid_t pid;
+};
+
+static int note_pid(struct pid_task *t) {
+    t->pid = getpid();
+    return 0;
+}
+TRINE_TASK(note_pid, struct pid_task);
+
+/* Lets the pool's messages come in for a moment: true once the future is done. */
+static bool done(const trine_future *f) {
+    if (trine_sleep(TRINE_MS(1)) < 0)
+        test_fail(__FILE__, __LINE__, "the scope has ended");
+    return trine_status(f) != -EINPROGRESS;
+}
+
+TEST(a_task_behind_a_long_one_goes_to_a_worker_that_becomes_idle) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    struct gate closed = gate_new(), opened = gate_new();
+    struct pid_task behind[6] = {{0}};
+    TRINE_SCOPE(s, .timeout = TRINE_SEC(60));
+    CHECK_OK(trine_submit(s, pool, wait_at_gate, &closed));
+    CHECK_OK(trine_submit(s, pool, wait_at_gate, &opened));
+    CHECK(EVENTUALLY(gate_began(&closed) && gate_began(&opened), 20000));
+    trine_future *f[6];
+    for (int i = 0; i < 6; i++)
+        f[i] = trine_start(s, pool, note_pid, &behind[i]);
+    gate_open(&opened);
+    for (int i = 0; i < 6; i++) { /* all on one worker, since the other one still waits */
+        CHECK(EVENTUALLY(done(f[i]), 20000));
+        CHECK_EQ(behind[i].pid, behind[0].pid);
+    }
+    CHECK(access(closed.path, F_OK) < 0);
+    gate_open(&closed);
+    CHECK_OK(trine_join(s));
+    gate_remove(&closed);
+    gate_remove(&opened);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+TEST(a_task_behind_one_that_is_cancelled_runs_elsewhere) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .grace = TRINE_MS(20)});
+    struct gate closed = gate_new();
+    struct pid_task behind[3] = {{0}};
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(60));
+    trine_future *waits = trine_start(s, pool, wait_at_gate, &closed);
+    CHECK(EVENTUALLY(gate_began(&closed), 20000));
+    CHECK_OK(trine_map(s, pool, note_pid, behind, 3));
+    trine_cancel(waits, 0);
+    CHECK_OK(trine_join(s) == -ECANCELED ? 0 : trine_join(s));
+    CHECK_EQ(trine_status(waits), -ECANCELED);
+    CHECK_EQ(closed.out, 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(behind[i].pid > 0);
+    gate_remove(&closed);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+TEST(a_task_that_was_sent_ahead_is_cancelled_at_once) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct gate closed = gate_new(), behind = gate_new(), last = gate_new();
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(60));
+    trine_future *first = trine_start(s, pool, wait_at_gate, &closed);
+    CHECK(EVENTUALLY(gate_began(&closed), 20000));
+    trine_future *ahead = trine_start(s, pool, wait_at_gate, &behind);
+    trine_future *queued = trine_start(s, pool, wait_at_gate, &last);
+    CHECK(!done(ahead));
+    trine_cancel(ahead, 0);
+    CHECK(EVENTUALLY(done(ahead), 20000));
+    CHECK_EQ(trine_status(ahead), -ECANCELED);
+    CHECK_EQ(trine_status(first), -EINPROGRESS);
+    gate_open(&closed);
+    gate_open(&last);
+    CHECK(EVENTUALLY(done(first) && done(queued), 20000));
+    CHECK_EQ(closed.out, 1);
+    CHECK_EQ(last.out, 1);
+    CHECK(!gate_began(&behind));
+    gate_remove(&closed);
+    gate_remove(&last);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+TEST(a_task_behind_one_that_dies_is_not_lost) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    for (int round = 0; round < 10; round++) {
+        struct gate closed = gate_new();
+        struct pid_task before = {0}, behind[3] = {{0}};
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(60));
+        CHECK_OK(trine_submit(s, pool, note_pid, &before));
+        trine_future *waits = trine_start(s, pool, wait_at_gate, &closed);
+        CHECK(EVENTUALLY(gate_began(&closed), 20000));
+        trine_future *f[3];
+        for (int i = 0; i < 3; i++)
+            f[i] = trine_start(s, pool, note_pid, &behind[i]);
+        CHECK(!done(f[0]));
+        kill(before.pid, SIGKILL);
+        for (int i = 0; i < 3; i++) {
+            CHECK(EVENTUALLY(done(f[i]), 20000));
+            CHECK_OK(trine_status(f[i]));
+            CHECK(behind[i].pid != before.pid);
+        }
+        CHECK_EQ(trine_status(waits), -EOWNERDEAD);
+        gate_remove(&closed);
+        trine_scope_close(&s);
+    }
+    trine_executor_close(&pool);
+}
+
+TEST(the_time_of_a_task_counts_from_its_own_start) {
+    trine_executor *pool =
+        pool_open((trine_processes_opts){.workers = 1, .task_timeout = TRINE_SEC(3)});
+    struct gate first = gate_new(), second = gate_new();
+    TRINE_SCOPE(s, .timeout = TRINE_SEC(60));
+    CHECK_OK(trine_submit(s, pool, wait_at_gate, &first));
+    CHECK_OK(trine_submit(s, pool, wait_at_gate, &second));
+    CHECK_OK(trine_sleep(TRINE_SEC(2)));
+    gate_open(&first);
+    CHECK(EVENTUALLY(gate_began(&second), 20000));
+    CHECK_OK(trine_sleep(TRINE_SEC(2)));
+    gate_open(&second);
+    CHECK_OK(trine_join(s));
+    CHECK_EQ(first.out + second.out, 2);
+    gate_remove(&first);
+    gate_remove(&second);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+TEST(a_worker_is_replaced_after_its_number_of_tasks) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .max_tasks = 3});
+    struct pid_task t[30] = {{0}};
+    TRINE_SCOPE(s, .timeout = TRINE_SEC(60));
+    CHECK_OK(trine_map(s, pool, note_pid, t, 30));
+    CHECK_OK(trine_join(s));
+    for (int i = 0; i < 30; i++)
+        CHECK_EQ(t[i].pid == t[i / 3 * 3].pid && (i < 3 || t[i].pid != t[i - 3].pid), 1);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
