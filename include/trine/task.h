@@ -56,6 +56,34 @@ TRINE_PUBLIC_ int trine_submit_copy_task(trine_scope *s, trine_executor *on, con
     trine_submit_copy_task(s, on, &fn##_task, TRINE_ARG_(fn, arg), TRINE_HERE_)
 #define trine_spawn_copy(s, fn, arg) trine_submit_copy(s, NULL, fn, arg)
 
+/* What one task has of its own. */
+typedef struct trine_task_opts {
+    uint32_t size;
+    const char *name TRINE_ZERO_;  /* for messages and dumps, in place of the function's; borrowed
+                                    * until the scope closes */
+    size_t stack_size TRINE_ZERO_; /* bytes of stack that a coroutine can use at least; 0: as all.
+                                    * On other executors it does nothing */
+} trine_task_opts;
+
+/* trine_submit and trine_start with options: trine_spawn_opts(s, parse, &arg, .name = "parser",
+ * .stack_size = 1 << 20). A stack of its own size is kept for the next one that asks for about as
+ * much. Errors and [S] as trine_submit and trine_start; -ENOMEM also when there is no such stack.
+ */
+TRINE_PUBLIC_ int trine_submit_opts_task(trine_scope *s, trine_executor *on, const trine_task *t,
+                                         void *arg, const trine_task_opts *opts, const char *site);
+TRINE_PUBLIC_ trine_future *trine_start_opts_task(trine_scope *s, trine_executor *on,
+                                                  const trine_task *t, void *arg,
+                                                  const trine_task_opts *opts, const char *site);
+#define trine_spawn_opts(s, fn, arg, ...)                                                          \
+    trine_submit_opts_task(s, NULL, &fn##_task, TRINE_ARG_(fn, arg),                               \
+                           TRINE_OPTS(trine_task_opts, __VA_ARGS__), TRINE_HERE_)
+#define trine_submit_opts(s, on, fn, arg, ...)                                                     \
+    trine_submit_opts_task(s, on, &fn##_task, TRINE_ARG_(fn, arg),                                 \
+                           TRINE_OPTS(trine_task_opts, __VA_ARGS__), TRINE_HERE_)
+#define trine_start_opts(s, on, fn, arg, ...)                                                      \
+    trine_start_opts_task(s, on, &fn##_task, TRINE_ARG_(fn, arg),                                  \
+                          TRINE_OPTS(trine_task_opts, __VA_ARGS__), TRINE_HERE_)
+
 /* trine_spawn, and then waits until the task says trine_ready (a server that listens, a connection
  * that is open): 0. When it ends before that: its error, which reaches join as well; -EPROTO when
  * it returned >= 0 without having said so. When the wait itself is ended, by -ECANCELED or

@@ -54,6 +54,11 @@ struct backend_kind {
     /* Carries out what was submitted and calls done() and ready() of what is finished; sleeps until
      * `deadline` (0: does not sleep, NEVER: no deadline) when nothing is. */
     int (*submit_and_wait)(struct backend *, int64_t deadline);
+    /* Whether nothing can come of it but the loop's own wake-up: no operation is under way, no
+     * other descriptor watched. NULL: it cannot tell. */
+    bool (*idle)(const struct backend *);
+    /* A descriptor that is readable when submit_and_wait would not sleep. */
+    int (*descriptor)(const struct backend *);
 };
 
 /* Every backend begins with this. */

@@ -4,6 +4,7 @@
 #include <trine/debug.h>
 #include <trine/task.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "core/enter.h"
 #include "core/executor.h"
@@ -125,6 +126,10 @@ static void dump_strand(struct dump *d, const struct strand *strand) {
         d->depth++;
     }
     d->depth = depth;
+}
+
+void trine_log_to(trine_log_fn fn, void *arg) {
+    log_to(fn, arg);
 }
 
 void trine_dump(int fd) {

@@ -50,14 +50,21 @@ struct trine_future {
     bool handle;         /* the user holds it: kept when done */
     bool cancel_told;    /* whoever runs it has been asked to end it */
     bool listed;         /* its failure is in the scope's list of errors, which owns it */
-    bool copied;         /* its argument is a copy on the heap */
+    bool copied : 1;     /* its argument is a copy on the heap */
+    bool options : 1;    /* it has a name or a stack size of its own */
     _Atomic int16_t why; /* what its end was asked for with; set before `cancel` */
     union {
         struct timer timer;       /* of a future of time, until it is done */
         struct trine_error error; /* when done, in the place of what is needed no more */
         struct {
             void *arg;
-            trine_bytes in; /* of a bytes task */
+            union {
+                trine_bytes in; /* of a bytes task */
+                struct {
+                    const char *name; /* NULL: its function's */
+                    size_t stack_size;
+                } own; /* with options */
+            };
             trine_buf *out;
             const trine_task *task;    /* NULL: it is a bytes task */
             struct trine_executor *on; /* NULL: a coroutine */
@@ -84,6 +91,8 @@ enum {
 static inline const char *future_name(const struct trine_future *f) {
     if (f->kind == RECORD_TIME)
         return "trine_after";
+    if (f->options && f->own.name)
+        return f->own.name;
     return f->task ? f->task->name : f->bytes_task->name;
 }
 
@@ -128,7 +137,8 @@ static inline struct trine_future *future_new(struct loop *l, enum record_kind k
     atomic_init(&f->why, 0);
     f->state = FUTURE_PENDING;
     f->kind = (uint8_t)kind;
-    f->handle = f->cancel_told = f->listed = f->copied = false;
+    f->handle = f->cancel_told = f->listed = false;
+    f->copied = f->options = false;
     return f;
 }
 

@@ -15,7 +15,10 @@
 #include "base/futex.h"
 #include "base/panic.h"
 #include "base/relax.h"
+#include "core/stuck.h"
 #include "core/switch.h"
+
+#include <trine.h>
 
 #include <errno.h>
 #include <string.h>
@@ -23,6 +26,7 @@
 #include <unistd.h>
 
 enum { SWITCHES_PER_TURN = 512 };
+#define STUCK_AFTER TRINE_SEC(1)
 
 int64_t loop_read_clock(struct loop *l) {
     return l->backend ? l->backend->kind->now(l->backend) : clock_monotonic();
@@ -144,9 +148,7 @@ static bool spin(struct loop *l, int64_t deadline) {
 
 /* Sleeps until `deadline` or a message. Messages posted before `sleeping` was set are seen by the
  * look at the inbox after it; later ones find `sleeping` and wake us. */
-static void sleep_until(struct loop *l, int64_t deadline) {
-    if (l->spin && spin(l, deadline))
-        return;
+static void sleep_once(struct loop *l, int64_t deadline) {
     atomic_store(&l->sleeping, l->backend ? LOOP_IN_BACKEND : LOOP_ON_FUTEX);
     if (!atomic_load(&l->inbox)) {
         if (l->backend)
@@ -157,8 +159,27 @@ static void sleep_until(struct loop *l, int64_t deadline) {
     atomic_store(&l->sleeping, LOOP_AWAKE);
 }
 
+/* Something has come of the sleep. */
+static bool is_awaited(const struct loop *l) {
+    return l->ready || !l->thread.wait || atomic_load(&l->inbox);
+}
+
+/* Who sleeps without a deadline looks once, after a while, whether that may be for ever. */
+static void sleep_until(struct loop *l, int64_t deadline) {
+    if (l->spin && spin(l, deadline))
+        return;
+    if (deadline == NEVER && loop_may_be_stuck(l)) {
+        sleep_once(l, loop_read_clock(l) + STUCK_AFTER);
+        if (is_awaited(l))
+            return;
+        loop_report_if_stuck(l);
+    }
+    sleep_once(l, deadline);
+}
+
 void loop_turn(struct loop *l) {
-    l->turn++;
+    uint64_t turn = atomic_load_explicit(&l->turn, memory_order_relaxed) + 1;
+    atomic_store_explicit(&l->turn, turn, memory_order_relaxed);
     if (l->ready)
         run_ready(l);
     loop_drain_inbox(l);

@@ -14,6 +14,14 @@
 #include "core/timer.h"
 
 #include <stdatomic.h>
+#include <sys/types.h>
+
+/* What the watchdog saw last. */
+struct loop_look {
+    uint64_t turn;
+    int64_t since; /* it was in that turn first; 0: it was not in one */
+    bool told;
+};
 
 struct loop {
     struct strand *current; /* who runs; NULL: the loop itself, in a callback */
@@ -22,17 +30,18 @@ struct loop {
     unsigned budget;                /* switches left in this turn */
     unsigned operations;            /* that may still begin in this turn, waiting or not */
     struct cxa_globals *exceptions; /* the thread's; NULL: no C++ runtime is here */
-    bool running;                   /* inside trine_run: coroutines may be spawned */
+    atomic_bool running;            /* inside trine_run: coroutines may be spawned */
+    bool embedded;                  /* another event loop turns it */
     struct trine_future *main;      /* the main coroutine's, inside trine_run; for dumps */
     size_t stack_stride;            /* of its coroutines' stacks, guard included */
     struct strand
         thread; /* the thread's own strand; in trine_run it waits for the main coroutine */
     const void *thread_low; /* bounds of the thread's stack, for sanitizers; learnt at a switch */
     size_t thread_size;
-    int64_t now; /* as of this turn */
-    uint64_t turn;
-    int64_t spin;  /* ns to look for messages before sleeping */
-    uint64_t dice; /* of select's choice; never 0 */
+    int64_t now;           /* as of this turn */
+    _Atomic uint64_t turn; /* written by its thread alone */
+    int64_t spin;          /* ns to look for messages before sleeping */
+    uint64_t dice;         /* of select's choice; never 0 */
     struct timers timers;
     struct backend *backend; /* opened at the first I/O */
     struct watch wake_watch;
@@ -44,7 +53,12 @@ struct loop {
     atomic_uint sleeping; /* LOOP_AWAKE, or where a poster finds the sleeper */
     int wake_fd;          /* eventfd, -1 until the backend is opened; kept when recycled */
     struct loop *next_free, *next_of_all;
+    pid_t tid;                /* of its thread */
+    struct loop_look watched; /* the watchdog's */
 };
+
+/* Calls `visit` for all loops that there are, also those whose thread has ended, under a lock. */
+void loops_each(void (*visit)(struct loop *, void *arg), void *arg);
 
 enum { LOOP_AWAKE, LOOP_ON_FUTEX, LOOP_IN_BACKEND };
 

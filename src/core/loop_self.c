@@ -21,10 +21,17 @@ __thread struct loop *loop_of_thread;
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct loop *unused;
-static struct loop *all; /* so that leak checkers see the loops of live threads */
+static struct loop *all; /* for loops_each; and leak checkers see the loops of live threads */
 static pthread_key_t at_thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool forked; /* in a child of the user's own fork */
+
+void loops_each(void (*visit)(struct loop *, void *), void *arg) {
+    pthread_mutex_lock(&pool_lock);
+    for (struct loop *l = all; l; l = l->next_of_all)
+        visit(l, arg);
+    pthread_mutex_unlock(&pool_lock);
+}
 
 static void recycle(void *arg) {
     struct loop *l = arg;
@@ -33,6 +40,7 @@ static void recycle(void *arg) {
     if (l->backend)
         l->backend->kind->close(l->backend);
     l->backend = NULL;
+    l->running = l->embedded = false;
     overflow_unwatch(l);
     stacks_free(l->stacks);
     l->stacks = NULL;
@@ -82,6 +90,7 @@ extern struct cxa_globals *__cxa_get_globals(void) __attribute__((weak));
 static void loop_adopt(struct loop *l) {
     l->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
     l->ready = NULL;
+    l->tid = gettid();
     l->thread = (struct strand){.loop = l};
     l->thread.tsan_fiber = sanitizer_fiber_self();
     l->thread_low = NULL;

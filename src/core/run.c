@@ -4,6 +4,7 @@
 #include "base/panic.h"
 #include "core/loop.h"
 #include "core/task.h"
+#include "core/watchdog.h"
 
 #include <errno.h>
 
@@ -30,6 +31,7 @@ int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts
     f->arg = arg;
     f->site = "trine_run";
     f->state = FUTURE_STARTED;
+    watchdog_from_environment();
     l->spin = opts ? opts->spin : 0;
     l->running = true;
     l->main = f;

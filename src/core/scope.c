@@ -11,6 +11,7 @@
 
 #include <trine/task.h>
 
+#include "base/log.h"
 #include "base/panic.h"
 #include "core/enter.h"
 #include "core/executor.h"
@@ -177,16 +178,11 @@ void trine_scope_cancel(trine_scope *public, int reason) {
 /* A thread task cannot be stopped: the scope waits, and says for whom. */
 static void report_overdue(struct timer *t) {
     struct scope *s = container_of(t, struct scope, overdue);
-    char text[512];
     LIST_EACH(node, &s->tasks) {
         struct trine_future *f = container_of(node, struct trine_future, in_scope);
-        int n = snprintf(text, sizeof(text),
-                         "trine: the scope opened at %s has ended, and still waits for the task %s "
-                         "started at %s\n",
-                         s->site, future_name(f), f->site);
-        size_t length = (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
-        ssize_t written = write(STDERR_FILENO, text, length);
-        (void)written;
+        log_line("trine: the scope opened at %s has ended, and still waits for the task %s started "
+                 "at %s",
+                 s->site, future_name(f), f->site);
     }
 }
 

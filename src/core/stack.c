@@ -141,12 +141,73 @@ struct stack *stack_fresh(struct stacks *cache) {
     s->low = base + cache->page;
     s->size = (size_t)((char *)s - (char *)s->low);
     s->strand.tsan_fiber = NULL;
+    s->mapped = 0;
     return s;
+}
+
+/* --- stacks of their own size --- */
+
+static struct stack *map_odd(struct stacks *cache, size_t size) {
+    size_t page = cache->page, whole = size + sizeof(struct stack) + CACHE_LINE;
+    size_t bytes = whole < size ? 0 : (whole + page - 1) / page * page + page;
+    char *base = bytes <= size
+                     ? MAP_FAILED
+                     : FAULT(mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0),
+                             MAP_FAILED, ENOMEM);
+    if (base == MAP_FAILED || FAULT(mprotect(base, page, PROT_NONE), -1, ENOMEM) < 0) {
+        cache->why_none = "no memory for a stack of the size that it asks for";
+        if (base != MAP_FAILED)
+            munmap(base, bytes);
+        return NULL;
+    }
+    uintptr_t top = (uintptr_t)(base + bytes) - sizeof(struct stack);
+    struct stack *s = (struct stack *)(top & ~(uintptr_t)(CACHE_LINE - 1));
+    s->low = base + page;
+    s->size = (size_t)((char *)s - (char *)s->low);
+    s->mapped = bytes;
+    s->valgrind_id = VALGRIND_STACK_REGISTER(s->low, base + bytes);
+    s->strand.tsan_fiber = NULL;
+    return s;
+}
+
+struct stack *stack_take_odd(struct stacks *cache, size_t size) {
+    struct stack *s = NULL;
+    for (struct strand **at = &cache->odd; *at && !s; at = &(*at)->next_ready) {
+        struct stack *kept = container_of(*at, struct stack, strand);
+        if (kept->size >= size && kept->size / 4 <= size) {
+            s = kept;
+            *at = (*at)->next_ready;
+            break;
+        }
+    }
+    if (!s && !(s = map_odd(cache, size)))
+        return NULL;
+    return stack_clean(s);
+}
+
+void stack_give_odd(struct stacks *cache, struct stack *s) {
+    s->strand.next_ready = cache->odd;
+    cache->odd = &s->strand;
+}
+
+static void free_odd(struct stacks *cache) {
+    for (struct strand *strand = cache->odd, *next; strand; strand = next) {
+        struct stack *s = container_of(strand, struct stack, strand);
+        next = strand->next_ready;
+        sanitizer_fiber_free(strand->tsan_fiber);
+        VALGRIND_STACK_DEREGISTER(s->valgrind_id);
+        char *base = (char *)s->low - cache->page;
+        size_t bytes = s->mapped;
+        sanitizer_clean_stack(s->low, bytes - cache->page);
+        munmap(base, bytes);
+    }
 }
 
 void stacks_free(struct stacks *cache) {
     if (!cache)
         return;
+    free_odd(cache);
     for (struct strand *s = cache->cached; s; s = s->next_ready)
         sanitizer_fiber_free(s->tsan_fiber);
     for (struct slab *slab = cache->slabs; slab;) {

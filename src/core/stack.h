@@ -12,11 +12,14 @@ struct stack {
     struct strand strand; /* first: what a switch needs of it is one cache line */
     void *low;            /* lowest usable byte, just above the guard */
     size_t size;          /* usable bytes below this struct */
+    size_t mapped;        /* bytes of its own mapping; 0: it is one of a slab */
+    unsigned valgrind_id; /* of its own mapping */
 };
 
 /* One loop's cache. */
 struct stacks {
     struct strand *cached; /* linked by next_ready */
+    struct strand *odd;    /* likewise: those of their own size */
     struct slab *slabs;
     size_t stride, page;
     unsigned fresh;       /* stacks of the newest slab not used yet */
@@ -35,6 +38,18 @@ void stacks_free(struct stacks *cache);
 /* One that nobody has used; NULL when memory or the kernel's mappings are used up. */
 struct stack *stack_fresh(struct stacks *cache);
 
+/* Nothing of its last life is left. */
+static inline struct stack *stack_clean(struct stack *s) {
+    sanitizer_clean_stack(s->low, s->size);
+    sanitizer_fiber_free(s->strand.tsan_fiber); /* here, since nobody can free the one it runs on */
+    s->strand.tsan_fiber = sanitizer_fiber_new();
+    return s;
+}
+
+/* One with at least `size` usable bytes; NULL when memory is short. Goes back by stack_give_odd. */
+struct stack *stack_take_odd(struct stacks *cache, size_t size);
+void stack_give_odd(struct stacks *cache, struct stack *s);
+
 /* The stack used last, or a fresh one. */
 static inline struct stack *stack_take(struct stacks *cache) {
     struct strand *cached = cache->cached;
@@ -45,10 +60,7 @@ static inline struct stack *stack_take(struct stacks *cache) {
     } else if (!(s = stack_fresh(cache))) {
         return NULL;
     }
-    sanitizer_clean_stack(s->low, s->size);
-    sanitizer_fiber_free(s->strand.tsan_fiber); /* here, since nobody can free the one it runs on */
-    s->strand.tsan_fiber = sanitizer_fiber_new();
-    return s;
+    return stack_clean(s);
 }
 
 /* Back into the cache. The caller may still run on it until it switches away: the memory stays. */

@@ -9,8 +9,10 @@
 
 #include "base/fault.h"
 #include "base/panic.h"
+#include "core/census.h"
 #include "core/enter.h"
 #include "core/executor.h"
+#include "core/loop_executor.h"
 #include "core/overflow.h"
 #include "core/waitlist.h"
 
@@ -18,24 +20,56 @@
 #include <string.h>
 
 enum { STACK_STRIDE = 64 << 10 };
+/* What of a stack from a slab its task cannot use, at the most: its strand, its colour. */
+enum { STACK_OVERHEAD = sizeof(struct stack) + 33 * CACHE_LINE };
 
 /* --- coroutines --- */
 
-static void coroutine_main(void *arg) {
-    struct strand *self = arg;
-    struct loop *l = self->loop;
+/* On its own stack: arrives, runs the task, and is the loop's again. */
+static inline __attribute__((always_inline)) int run_task(struct strand *self) {
     strand_arrived(self);
     struct trine_future *f = self->task;
     int status = self->reason ? -ECANCELED : future_run(f);
     REQUIRE(!self->scope,
             "the task %s, started at %s, returned inside a scope opened at %s: close it",
             future_name(f), f->site, self->scope->site);
-    l->current = NULL;
+    self->loop->current = NULL;
+    return status;
+}
+
+static void coroutine_main(void *arg) {
+    struct strand *self = arg;
+    struct loop *l = self->loop;
+    int status = run_task(self);
+    struct trine_future *f = self->task;
     if (f->scope)
         scope_task_done(f->scope, f, status);
     else
         main_done(f, status);
     stack_give(l->stacks, self->stack);
+    strand_leave(self, strand_next_here(l));
+}
+
+/* The same when something is out of the ordinary: it came from another thread, its stack is of its
+ * own size, the census looks. Apart, so that the others do not pay for it. */
+static void coroutine_main_special(void *arg) {
+    struct strand *self = arg;
+    struct loop *l = self->loop;
+    struct stack *stack = self->stack;
+    int status = run_task(self);
+    struct trine_future *f = self->task;
+    if (census_runs())
+        census_count(f, stack);
+    if (f->kind == RECORD_TASK)
+        loop_task_ended(f, status);
+    else if (f->scope)
+        scope_task_done(f->scope, f, status);
+    else
+        main_done(f, status);
+    if (stack->mapped)
+        stack_give_odd(l->stacks, stack);
+    else
+        stack_give(l->stacks, stack);
     strand_leave(self, strand_next_here(l));
 }
 
@@ -48,12 +82,9 @@ static __attribute__((noinline)) bool open_stacks(struct loop *l) {
     return l->stacks != NULL;
 }
 
-static inline struct strand *make_coroutine(struct loop *l, struct trine_future *f, int reason) {
-    if (__builtin_expect(!l->stacks, 0) && !open_stacks(l))
-        return NULL;
-    struct stack *stack = stack_take(l->stacks);
-    if (!stack)
-        return NULL;
+static inline __attribute__((always_inline)) struct strand *
+make_on(struct stack *stack, struct loop *l, struct trine_future *f, int reason,
+        void (*main)(void *)) {
     struct strand *s = &stack->strand;
     s->loop = l;
     s->stack = stack;
@@ -67,14 +98,38 @@ static inline struct strand *make_coroutine(struct loop *l, struct trine_future 
 #ifdef __SANITIZE_ADDRESS__
     s->asan_fake_stack = NULL;
 #endif
-    s->sp = arch_context_new(stack, coroutine_main, s);
+    s->sp = arch_context_new(stack, main, s);
     f->strand = s;
     loop_make_ready(l, s);
     return s;
 }
 
+static __attribute__((noinline)) struct strand *make_special(struct loop *l, struct trine_future *f,
+                                                             int reason) {
+    if (!l->stacks && !open_stacks(l))
+        return NULL;
+    size_t size = f->options ? f->own.stack_size * SANITIZER_STACK_FACTOR : 0;
+    struct stack *stack = size > l->stack_stride - l->stacks->page - STACK_OVERHEAD
+                              ? stack_take_odd(l->stacks, size)
+                              : stack_take(l->stacks);
+    if (!stack)
+        return NULL;
+    if (census_runs())
+        census_fill(stack);
+    return make_on(stack, l, f, reason, coroutine_main_special);
+}
+
+static inline struct strand *make_coroutine(struct loop *l, struct trine_future *f, int reason) {
+    if (__builtin_expect(f->options || census_runs(), 0))
+        return make_special(l, f, reason);
+    if (__builtin_expect(!l->stacks, 0) && !open_stacks(l))
+        return NULL;
+    struct stack *stack = stack_take(l->stacks);
+    return __builtin_expect(stack != NULL, 1) ? make_on(stack, l, f, reason, coroutine_main) : NULL;
+}
+
 struct strand *coroutine_new(struct loop *l, struct trine_future *f, int reason) {
-    return make_coroutine(l, f, reason);
+    return f->kind == RECORD_TASK ? make_special(l, f, reason) : make_coroutine(l, f, reason);
 }
 
 /* --- launch and cancel --- */
@@ -167,6 +222,7 @@ struct start {
     trine_bytes in;
     trine_buf *out;
     const char *site;
+    const trine_task_opts *opts;
     bool handle, copied;
 };
 
@@ -184,6 +240,11 @@ static inline __attribute__((always_inline)) void fill_record(struct trine_futur
     f->site = start.site;
     f->handle = start.handle;
     f->copied = start.copied;
+    if (start.opts) {
+        f->options = true;
+        f->own.name = start.opts->name;
+        f->own.stack_size = start.opts->stack_size;
+    }
     f->strand = NULL;
     if (start.on) {
         list_init(&f->in_queue);
@@ -280,6 +341,29 @@ trine_future *trine_start_task(trine_scope *s, trine_executor *on, const trine_t
     return begin(scope_of(s), start, &r);
 }
 
+/* --- with options --- */
+
+static trine_future *begin_with(trine_scope *s, struct start start, int *ret) {
+    REQUIRE(start.opts && start.opts->size == sizeof(*start.opts),
+            "trine_task_opts.size at %s: set it to sizeof", start.site);
+    return begin(scope_of(s), start, ret);
+}
+
+int trine_submit_opts_task(trine_scope *s, trine_executor *on, const trine_task *t, void *arg,
+                           const trine_task_opts *opts, const char *site) {
+    int r;
+    begin_with(s, (struct start){.site = site, .on = on, .task = t, .arg = arg, .opts = opts}, &r);
+    return r;
+}
+
+trine_future *trine_start_opts_task(trine_scope *s, trine_executor *on, const trine_task *t,
+                                    void *arg, const trine_task_opts *opts, const char *site) {
+    int r;
+    struct start start = {
+        .site = site, .on = on, .task = t, .arg = arg, .opts = opts, .handle = true};
+    return begin_with(s, start, &r);
+}
+
 trine_future *trine_start_bytes_task(trine_scope *s, trine_executor *on, const trine_bytes_task *t,
                                      trine_bytes in, trine_buf *ret_out, const char *site) {
     int r;
@@ -313,7 +397,8 @@ int trine_spawn_ready_task(trine_scope *public, const trine_task *t, void *arg, 
 
 void trine_ready(void) {
     struct strand *self = strand_self();
-    REQUIRE(self && self->stack, "trine_ready was called elsewhere than in a coroutine");
+    REQUIRE(self && self->stack && !self->task->on,
+            "trine_ready was called elsewhere than in a coroutine");
     if (self->task->state != FUTURE_STARTED)
         return;
     self->task->state = FUTURE_READY;

@@ -36,6 +36,7 @@ struct epoll_backend {
     size_t descriptor_count;
     struct epoll_event events[EVENTS_PER_WAIT];
     int event_next, event_count; /* the batch that is being handed out */
+    size_t watches;
 };
 
 static struct epoll_backend *of(struct backend *b) {
@@ -265,6 +266,7 @@ static int epoll_watch(struct backend *base, struct watch *w, unsigned events) {
             return 0;
         w->watching = false;
         w->events = 0;
+        b->watches--;
         drop_events(b, w);
         return epoll_ctl(b->fd, EPOLL_CTL_DEL, w->fd, NULL) < 0 ? -errno : 0;
     }
@@ -274,9 +276,27 @@ static int epoll_watch(struct backend *base, struct watch *w, unsigned events) {
     int verb = w->watching ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     if (FAULT(epoll_ctl(b->fd, verb, w->fd, &e), -1, ENOMEM, ENOSPC) < 0)
         return -errno;
+    b->watches += !w->watching;
     w->watching = true;
     w->events = events;
     return 0;
+}
+
+/* The loop's own wake-up is one watch. */
+static bool epoll_idle(const struct backend *base) {
+    const struct epoll_backend *b = (const struct epoll_backend *)base;
+    if (b->watches > 1 || !list_empty(&b->submitted))
+        return false;
+    for (size_t i = 0; i < b->descriptor_count; i++) {
+        const struct descriptor *d = b->descriptors[i];
+        if (d && (!list_empty(&d->reading) || !list_empty(&d->writing)))
+            return false;
+    }
+    return true;
+}
+
+static int epoll_descriptor(const struct backend *b) {
+    return ((const struct epoll_backend *)b)->fd;
 }
 
 static int64_t epoll_now(struct backend *b) {
@@ -301,7 +321,9 @@ static const struct backend_kind epoll_kind = {.name = "epoll",
                                                .cancel = epoll_cancel,
                                                .forget = epoll_forget,
                                                .watch = epoll_watch,
-                                               .submit_and_wait = epoll_submit_and_wait};
+                                               .submit_and_wait = epoll_submit_and_wait,
+                                               .idle = epoll_idle,
+                                               .descriptor = epoll_descriptor};
 
 int epoll_backend_open(struct backend **ret) {
     struct epoll_backend *b = FAULT(calloc(1, sizeof(*b)), NULL, ENOMEM);

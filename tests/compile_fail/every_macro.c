@@ -64,6 +64,9 @@ static int parent(int *count) {
     TRINE_SCOPE(tasks);
     trine_spawn(tasks, square, &s);
     trine_spawn_copy(tasks, square, &s);
+    trine_spawn_opts(tasks, square, &s, .name = "one", .stack_size = 1 << 20);
+    trine_submit_opts(tasks, NULL, square, &s, .name = "two");
+    trine_future_drop(trine_start_opts(tasks, NULL, square, &s, .stack_size = 1 << 20));
     trine_submit_copy(tasks, NULL, square, &s);
     if (trine_spawn_ready(tasks, square, &s) == 0)
         trine_scope_set_deadline(tasks, TRINE_NEVER);

@@ -138,7 +138,7 @@ TEST(a_task_behind_one_that_dies_is_not_lost) {
         struct gate closed = gate_new();
         struct pid_task before = {0}, behind[3] = {{0}};
         TRINE_SCOPE(s, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(60));
-        CHECK_OK(trine_submit(s, pool, note_pid, &before));
+        CHECK_OK(trine_map_all(pool, note_pid, &before, 1));
         trine_future *waits = trine_start(s, pool, wait_at_gate, &closed);
         CHECK(EVENTUALLY(gate_began(&closed), 20000));
         trine_future *f[3];

@@ -1,0 +1,115 @@
+/* core_stuck.c - everybody waits and nothing is pending: that is reported; whatever may still end a
+ * wait keeps the report away. */
+#include "loop_case.h"
+
+#include <trine/select.h>
+#include <trine/sync.h>
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+
+static void keep_stderr(void) {
+    test_said = memfd_create("stderr", MFD_CLOEXEC);
+    dup2(test_said, STDERR_FILENO);
+}
+
+static void check_report(int signal) {
+    static char text[1 << 14];
+    (void)signal;
+    ssize_t n = pread(test_said, text, sizeof(text) - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    const char *words[] = {"task waits_first", "task waits_second", "waits for channel",
+                           "core_stuck.c:", "deadlock: all tasks wait"};
+    for (int i = 0; i < 5; i++)
+        if (!strstr(text, words[i]))
+            test_fail(__FILE__, __LINE__, "no \"%s\" in: %s", words[i], text);
+    _exit(0);
+}
+
+static trine_channel *first, *second;
+
+static int waits_first(struct nothing *n) {
+    (void)n;
+    int item = 0, r = trine_channel_recv(first, &item);
+    return r < 0 ? r : trine_channel_send(second, &item);
+}
+TRINE_TASK(waits_first, struct nothing);
+
+static int waits_second(struct nothing *n) {
+    (void)n;
+    int item = 0, r = trine_channel_recv(second, &item);
+    return r < 0 ? r : trine_channel_send(first, &item);
+}
+TRINE_TASK(waits_second, struct nothing);
+
+IN_LOOP(two_tasks_that_wait_for_each_other_are_reported) {
+#ifdef __SANITIZE_THREAD__
+    test_skip("ThreadSanitizer has a thread of its own");
+#endif
+    keep_stderr();
+    CHECK_EQ(sigaction(SIGABRT, &(struct sigaction){.sa_handler = check_report}, NULL), 0);
+    first = trine_channel_new(sizeof(int), 1);
+    second = trine_channel_new(sizeof(int), 1);
+    TRINE_SCOPE(s);
+    trine_spawn(s, waits_first, NULL);
+    trine_spawn(s, waits_second, NULL);
+    trine_join(s);
+    CHECK(!"it went on");
+    return 0;
+}
+
+IN_LOOP(a_timer_is_no_deadlock) {
+    TRINE_SCOPE(s, .timeout = TRINE_MS(1500), .move_on = true);
+    first = trine_channel_new(sizeof(int), 1);
+    trine_spawn(s, waits_first, NULL);
+    CHECK_OK(trine_join(s));
+    trine_channel_free(&first);
+    return 0;
+}
+
+static int event_fd;
+
+static int reads(struct nothing *n) {
+    (void)n;
+    uint64_t count;
+    trine_case ready = TRINE_CASE_READ(event_fd);
+    int which = trine_select(&ready, 1, -1);
+    return which < 0 ? which : read(event_fd, &count, sizeof(count)) == sizeof(count) ? 0 : -EIO;
+}
+TRINE_TASK(reads, struct nothing);
+
+/* The alarm stands for another process: no thread of ours. */
+static void write_event(int signal) {
+    (void)signal;
+    ssize_t n = write(event_fd, &(uint64_t){1}, sizeof(uint64_t));
+    (void)n;
+}
+
+IN_LOOP(a_descriptor_that_is_waited_for_is_no_deadlock) {
+    event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    CHECK_EQ(sigaction(SIGALRM, &(struct sigaction){.sa_handler = write_event}, NULL), 0);
+    TRINE_SCOPE(s);
+    trine_spawn(s, reads, NULL);
+    alarm(2);
+    CHECK_OK(trine_join(s));
+    close(event_fd);
+    return 0;
+}
+
+static void *send_late(void *arg) {
+    usleep(1500000);
+    int item = 1;
+    CHECK_OK(trine_channel_send(first, &item));
+    return arg;
+}
+
+TEST(another_thread_is_no_deadlock) {
+    first = trine_channel_new(sizeof(int), 1);
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, send_late, NULL), 0);
+    int item = 0;
+    CHECK_OK(trine_channel_recv(first, &item));
+    CHECK_EQ(item, 1);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    trine_channel_free(&first);
+}
