@@ -1,5 +1,5 @@
-"""For gdb: all coroutines of a program that uses libtrine, with what they wait for and where they are,
-in a running program and in a core file.
+"""For gdb: all coroutines of a program that uses libtrine, with what they wait for and where they
+are, in a running program and in a core file.
 
     (gdb) source /usr/local/share/trine/trine-gdb.py
     (gdb) trine-tasks            the tree of scopes and tasks of each loop, with backtraces
@@ -8,7 +8,9 @@ in a running program and in a core file.
 The library must have its debugging information. Backtraces of coroutines that do not run are for
 x86-64: the switch leaves there, from the stack pointer up, where to go on, rbx and rbp (see
 src/arch/switch_x86_64.h). An unwinder of ours makes those registers the caller's of the thread's
-innermost frame, which is then left out; nothing of the program is changed, so a core file will do."""
+innermost frame, which is then left out; nothing of the program is changed, so a core file will
+do, if it is the kernel's: gdb's own gcore leaves out a mapping of which it cannot read all, such as
+the guard pages of stacks."""
 import gdb
 import gdb.unwinder
 

@@ -50,7 +50,7 @@ struct worker {
     unsigned tasks;  /* that it has done */
     unsigned skips;  /* frames of tasks taken back that it has not come to, at the most */
     uint64_t last_sequence;
-    bool greeted;    /* it got as far as taking tasks */
+    bool greeted; /* it got as far as taking tasks */
 
     struct assignment task;  /* that it runs; none unless BUSY or KILLED */
     struct assignment ahead; /* that it finds when it is through; may be taken back */
