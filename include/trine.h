@@ -267,6 +267,9 @@ typedef struct trine_error {
     int code;   /* the negative errno */
     int signal; /* that killed the worker process; 0: none did */
     const char *task, *site, *detail;
+    const char *backtrace; /* of a worker process that crashed: its calls, the innermost first, a
+                            * line each: function and place in its module; NULL: none is known */
+    uint64_t address;      /* that it accessed in vain, of SIGSEGV and SIGBUS; else 0 */
 } trine_error;
 
 /* Waits for the task. Returns 0 and puts what the task returned into *ret_status (may be NULL), or

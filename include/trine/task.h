@@ -63,6 +63,11 @@ typedef struct trine_task_opts {
                                     * until the scope closes */
     size_t stack_size TRINE_ZERO_; /* bytes of stack that a coroutine can use at least; 0: as all.
                                     * On other executors it does nothing */
+    int64_t timeout TRINE_ZERO_; /* ns from the task's start in a worker process, then it is killed:
+                                  * in place of the pool's task_timeout; elsewhere it does nothing.
+                                  * 0: the pool's */
+    bool repeat TRINE_ZERO_;     /* it may be run again: when its worker process dies of it, it goes
+                                  * to a new one; after the third it has failed for good */
 } trine_task_opts;
 
 /* trine_submit and trine_start with options: trine_spawn_opts(s, parse, &arg, .name = "parser",

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-enum { FDPASS_MAX = 4 };
+enum { FDPASS_MAX = 8 };
 
 /* Sends one message with `n` descriptors (they stay the caller's). Never waits and raises no
  * signal: 0 or a negative errno of sendmsg, -EAGAIN when the socket is full. */

@@ -8,6 +8,8 @@
  * Rejected: a lock-free ring with separate parking (the order of waiters would be lost). */
 #include "core/channel.h"
 
+#include <trine/sync.h>
+
 #include "base/fault.h"
 #include "base/panic.h"
 #include "core/enter.h"
@@ -215,4 +217,18 @@ void trine_channel_free(trine_channel **c) {
     home_lock_done(&(*c)->lock);
     free(*c);
     *c = NULL;
+}
+
+static size_t count(const struct list *waiters) {
+    size_t n = 0;
+    LIST_EACH(node, waiters)
+    n++;
+    return n;
+}
+
+void trine_channel_stats(trine_channel *c, trine_sync_stats *ret_stats) {
+    bool quick = home_lock_take(&c->lock);
+    *ret_stats =
+        (trine_sync_stats){.waiters = count(&c->senders) + count(&c->receivers), .held = c->count};
+    home_lock_drop(&c->lock, quick);
 }

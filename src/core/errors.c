@@ -5,6 +5,7 @@
 #include "core/future.h"
 #include "core/scope.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +30,22 @@ struct failure *failure_new(int signal, const char *format, ...) {
     if (!f)
         return NULL;
     f->signal = signal;
+    f->address = 0;
+    f->backtrace = NULL;
     memcpy(f->detail, text, length + 1);
     return f;
+}
+
+struct failure *failure_add_crash(struct failure *f, uint64_t address, const char *backtrace) {
+    if (!f)
+        return NULL;
+    size_t before = sizeof(*f) + strlen(f->detail) + 1, length = strlen(backtrace) + 1;
+    struct failure *larger = FAULT(realloc(f, before + length), NULL, ENOMEM);
+    if (!larger)
+        return f;
+    larger->address = address;
+    larger->backtrace = memcpy((char *)larger + before, backtrace, length);
+    return larger;
 }
 
 void scope_note_error(struct scope *s, struct trine_future *f) {

@@ -28,7 +28,9 @@ void future_settle_error(struct trine_future *f, int status) {
                              .signal = failure ? failure->signal : 0,
                              .task = future_name(f),
                              .site = f->site,
-                             .detail = detail ? detail : "an unknown error"};
+                             .detail = detail ? detail : "an unknown error",
+                             .backtrace = failure ? failure->backtrace : NULL,
+                             .address = failure ? failure->address : 0};
 }
 
 void future_wake_waiters(struct trine_future *f) {

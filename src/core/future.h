@@ -30,6 +30,8 @@ enum future_state {
 /* What is known of a failure beyond its code; on the heap, made where the task ran. */
 struct failure {
     int signal;
+    uint64_t address;
+    const char *backtrace; /* behind the detail; NULL: none */
     char detail[];
 };
 
@@ -51,7 +53,8 @@ struct trine_future {
     bool cancel_told;    /* whoever runs it has been asked to end it */
     bool listed;         /* its failure is in the scope's list of errors, which owns it */
     bool copied : 1;     /* its argument is a copy on the heap */
-    bool options : 1;    /* it has a name or a stack size of its own */
+    bool options : 1;    /* it has a name, a stack size or a timeout of its own */
+    bool repeat : 1;     /* it may be run again if who ran it died */
     _Atomic int16_t why; /* what its end was asked for with; set before `cancel` */
     union {
         struct timer timer;       /* of a future of time, until it is done */
@@ -59,13 +62,16 @@ struct trine_future {
         struct {
             void *arg;
             union {
-                trine_bytes in; /* of a bytes task */
+                struct {
+                    trine_bytes in; /* of a bytes task */
+                    trine_buf *out;
+                };
                 struct {
                     const char *name; /* NULL: its function's */
                     size_t stack_size;
-                } own; /* with options */
+                    int64_t timeout; /* 0: its executor's */
+                } own;               /* with options */
             };
-            trine_buf *out;
             const trine_task *task;    /* NULL: it is a bytes task */
             struct trine_executor *on; /* NULL: a coroutine */
             struct strand *strand;     /* a coroutine's */
@@ -109,6 +115,10 @@ void future_done_remote(struct trine_future *f, int status, struct failure *fail
 struct failure *failure_new(int signal, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same failure with what a crashed worker left; `backtrace` is copied. The old one is gone, or,
+ * when memory is short, it is what is returned. */
+struct failure *failure_add_crash(struct failure *f, uint64_t address, const char *backtrace);
+
 /* Runs the task's function on the calling strand: its value. */
 static inline int future_run(struct trine_future *f) {
     if (f->task)
@@ -138,7 +148,7 @@ static inline struct trine_future *future_new(struct loop *l, enum record_kind k
     f->state = FUTURE_PENDING;
     f->kind = (uint8_t)kind;
     f->handle = f->cancel_told = f->listed = false;
-    f->copied = f->options = false;
+    f->copied = f->options = f->repeat = false;
     return f;
 }
 

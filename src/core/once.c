@@ -6,6 +6,7 @@ struct once {
     struct sync sync;
     atomic_bool done;
     bool running;
+    const char *runner; /* its task, while one runs it */
 };
 _Static_assert(sizeof(struct once) <= sizeof(trine_once), "it must fit");
 
@@ -35,6 +36,7 @@ static void end_turn(struct once *o, bool succeeded) {
         next = waitq_pop(&o->sync.waiters);
     }
     o->running = next != NULL;
+    o->runner = NULL;
     sync_unlock(&o->sync);
     taken_wake(&taken, DONE);
     if (next)
@@ -52,7 +54,19 @@ int trine_once_run(trine_once *public, int (*fn)(void *arg), void *arg) {
     r = take_turn(o, self);
     if (r != TRY)
         return r;
+    sync_lock(&o->sync);
+    o->runner = sync_name(self);
+    sync_unlock(&o->sync);
     r = fn(arg);
     end_turn(o, r >= 0);
     return r < 0 ? r : 0;
+}
+
+void trine_once_stats(trine_once *public, trine_sync_stats *ret_stats) {
+    struct once *o = (struct once *)public;
+    sync_lock(&o->sync);
+    *ret_stats = (trine_sync_stats){.waiters = sync_count(&o->sync),
+                                    .held = atomic_load(&o->done),
+                                    .owner = o->runner};
+    sync_unlock(&o->sync);
 }

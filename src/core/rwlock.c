@@ -10,7 +10,7 @@ struct rwlock {
     struct sync sync;
     unsigned readers;
     bool written;
-    const struct strand *writer; /* for statistics */
+    const char *writer; /* its name, for statistics: it may have ended, holding the lock */
 };
 _Static_assert(sizeof(struct rwlock) <= sizeof(trine_rwlock), "it must fit");
 
@@ -22,7 +22,7 @@ static bool admit(struct rwlock *l, const struct strand *who, bool writes) {
     if (l->written || (writes && l->readers))
         return false;
     l->written = writes;
-    l->writer = writes ? who : NULL;
+    l->writer = writes ? sync_name(who) : NULL;
     l->readers += !writes;
     return true;
 }
@@ -88,6 +88,6 @@ void trine_rwlock_stats(trine_rwlock *public, trine_sync_stats *ret_stats) {
     sync_lock(&l->sync);
     *ret_stats = (trine_sync_stats){.waiters = sync_count(&l->sync),
                                     .held = l->written ? 1 : l->readers,
-                                    .owner = sync_name(l->writer)};
+                                    .owner = l->writer};
     sync_unlock(&l->sync);
 }

@@ -244,6 +244,8 @@ static inline __attribute__((always_inline)) void fill_record(struct trine_futur
         f->options = true;
         f->own.name = start.opts->name;
         f->own.stack_size = start.opts->stack_size;
+        f->own.timeout = start.opts->timeout;
+        f->repeat = start.opts->repeat;
     }
     f->strand = NULL;
     if (start.on) {
@@ -346,6 +348,7 @@ trine_future *trine_start_task(trine_scope *s, trine_executor *on, const trine_t
 static trine_future *begin_with(trine_scope *s, struct start start, int *ret) {
     REQUIRE(start.opts && start.opts->size == sizeof(*start.opts),
             "trine_task_opts.size at %s: set it to sizeof", start.site);
+    REQUIRE(start.opts->timeout >= 0, "trine_task_opts.timeout at %s is negative", start.site);
     return begin(scope_of(s), start, ret);
 }
 

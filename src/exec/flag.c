@@ -18,7 +18,8 @@
 
 /* The highest bit of a claim: taken back. */
 #define TAKEN_BACK (UINT64_C(1) << 63)
-#define FLAGS_SIZE (FLAG_CLAIMS_MOST * sizeof(flag_word))
+#define CLAIMS_SIZE (FLAG_CLAIMS_MOST * sizeof(flag_word))
+#define FLAGS_SIZE (CLAIMS_SIZE + sizeof(struct crash))
 
 static int page_new(flag_word **ret_page, int *ret_fd, int seals) {
     size_t size = FLAGS_SIZE;
@@ -49,15 +50,19 @@ int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
     if (r < 0) {
         munmap(ret_flags->cancel, FLAGS_SIZE);
         close(ret_fds[FLAG_CANCEL]);
+        return r;
     }
-    return r;
+    ret_flags->crash = (struct crash *)((char *)ret_flags->claims + CLAIMS_SIZE);
+    return 0;
 }
 
 bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
     void *cancel = mmap(NULL, FLAGS_SIZE, PROT_READ, MAP_SHARED, fds[FLAG_CANCEL], 0);
     void *claim = mmap(NULL, FLAGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FLAG_CLAIMS], 0);
-    *ret_flags = (struct flags){cancel, claim};
-    return cancel != MAP_FAILED && claim != MAP_FAILED;
+    if (cancel == MAP_FAILED || claim == MAP_FAILED)
+        return false;
+    *ret_flags = (struct flags){cancel, claim, (struct crash *)((char *)claim + CLAIMS_SIZE)};
+    return true;
 }
 
 void flags_free(struct flags *flags) {

@@ -3,6 +3,8 @@
 #ifndef TRINE_EXEC_FLAG_H
 #define TRINE_EXEC_FLAG_H
 
+#include "exec/crash.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,8 +17,9 @@ enum { FLAG_CANCEL, FLAG_CLAIMS, FLAGS };
 enum { FLAG_CLAIMS_MOST = 256 };
 
 struct flags {
-    flag_word *cancel; /* the last task that was asked to end; only the program writes it */
-    flag_word *claims; /* of each task, by its number: that it was begun, or taken back */
+    flag_word *cancel;   /* the last task that was asked to end; only the program writes it */
+    flag_word *claims;   /* of each task, by its number: that it was begun, or taken back */
+    struct crash *crash; /* what the worker leaves when it crashes; behind the claims */
 };
 
 /* In the program: 0, the pages in *ret_flags and a descriptor of each for the worker in ret_fds,

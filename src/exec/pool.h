@@ -118,6 +118,7 @@ struct pool {
 
     bool closing, leaving; /* no more submissions come; the workers have been let go */
     struct list queue;     /* of futures */
+    struct list again;     /* likewise: whose workers died; for new workers only */
     struct list workers;   /* all that live */
     struct list idle;
     struct list unused; /* worker structs, last in, first out */

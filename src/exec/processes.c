@@ -206,6 +206,7 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     pthread_mutex_init(&p->lock, NULL);
     list_init(&p->submitters);
     list_init(&p->queue);
+    list_init(&p->again);
     list_init(&p->workers);
     list_init(&p->idle);
     list_init(&p->unused);

@@ -67,6 +67,12 @@ void worker_kill(struct worker *w, int verdict, struct failure *failure) {
 
 static bool receive(struct worker *w);
 
+/* Of the task that it runs; 0: none. */
+static int64_t time_limit(const struct worker *w) {
+    const struct trine_future *f = w->task.future;
+    return f->options && f->own.timeout ? f->own.timeout : w->pool->task_timeout;
+}
+
 /* The second step of a cancellation; the first was the flag, the third is the worker's end. What
  * was sent ahead must not meet the signal. */
 static void terminate(struct worker *w) {
@@ -95,8 +101,7 @@ static void deadline_passed(struct timer *t) {
             worker_kill(w, -ECANCELED, failure_new(0, "it was cancelled"));
         else
             worker_kill(w, -ETIME,
-                        failure_new(SIGKILL, "time limit of %g s",
-                                    (double)w->pool->task_timeout / 1e9));
+                        failure_new(SIGKILL, "time limit of %g s", (double)time_limit(w) / 1e9));
     } else {
         worker_kill(w, -ETIME, failure_new(SIGKILL, "worker %d did not start", (int)w->pid));
     }
@@ -207,8 +212,9 @@ static void send_more(struct worker *w) {
 /* The limits of the task that it runs now count from now. */
 static void start_limits(struct worker *w) {
     struct pool *p = w->pool;
-    if (p->task_timeout)
-        loop_timer_start(p->loop, &w->deadline, p->task_timeout);
+    int64_t timeout = time_limit(w);
+    if (timeout)
+        loop_timer_start(p->loop, &w->deadline, timeout);
     if (p->limit_memory)
         loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
 }
@@ -234,7 +240,7 @@ void worker_give_task(struct worker *w, struct trine_future *f, const struct pla
                                      .module = place->module}};
     wire_encode(&a.frame, w->out_header);
     w->out_done = 0;
-    if (f->out)
+    if (!f->task)
         f->out->len = 0;
     if (w->state == WORKER_IDLE) {
         list_remove(&w->idle_node);
@@ -437,7 +443,7 @@ static void gone(struct worker *w, const struct worker_report *report) {
     struct pool *p = w->pool;
     struct trine_future *f = w->task.future;
     bool begun = f && flag_has_begun(&w->flags, w->task.frame.sequence);
-    if (f && f->out)
+    if (f && !f->task)
         f->out->len = 0;
     list_remove(&w->node);
     struct trine_future *ahead = w->ahead.future;

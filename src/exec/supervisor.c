@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -23,17 +24,23 @@ enum { FAILED_STARTS_MAX = 5, RETRY_DOUBLINGS = 8 };
 
 /* So often a task goes to another worker because its worker died before it took the task. */
 enum { LOST_MAX = 3 };
+/* So many workers may die of a task that may be repeated. */
+enum { DEATHS_MOST = 3 };
 
 static void start_missing(struct pool *p);
 
 /* --- tasks --- */
 
-static struct trine_future *take_first(struct pool *p) {
-    struct list *node = list_pop(&p->queue);
+static struct trine_future *take_from(struct pool *p, struct list *queue) {
+    struct list *node = list_pop(queue);
     if (!node)
         return NULL;
     pool_queue_shrunk(p);
     return container_of(node, struct trine_future, in_queue);
+}
+
+static struct trine_future *take_first(struct pool *p) {
+    return take_from(p, &p->queue);
 }
 
 static unsigned ready_workers(const struct pool *p) {
@@ -48,7 +55,7 @@ static unsigned ready_workers(const struct pool *p) {
 static void fail_queue_if_broken(struct pool *p) {
     if (p->failed_starts < FAILED_STARTS_MAX || ready_workers(p) > 0)
         return;
-    for (struct trine_future *f; (f = take_first(p));)
+    for (struct trine_future *f; (f = take_first(p)) || (f = take_from(p, &p->again));)
         pool_give_back(p, f, -EAGAIN,
                        failure_new(0, "no worker process could be started: %u attempts failed%s%s",
                                    p->failed_starts, p->why_failed[0] ? ", the last: " : "",
@@ -105,7 +112,7 @@ void pool_task_returned(struct pool *p, struct trine_future *f) {
 }
 
 void pool_task_arrived(struct pool *p, struct trine_future *f) {
-    f->executor_data = NULL; /* how often it was lost before it began */
+    f->executor_data = NULL; /* see struct misfortunes */
     list_push(&p->queue, &f->in_queue);
     dispatch(p);
     fail_queue_if_broken(p);
@@ -180,6 +187,9 @@ static void retry(struct timer *t) {
 void pool_worker_ready(struct pool *p, struct worker *w) {
     w->greeted = true;
     p->failed_starts = 0;
+    struct trine_future *f = take_from(p, &p->again);
+    if (f)
+        send_to(p, w, f);
     dispatch(p);
 }
 
@@ -201,6 +211,36 @@ static void describe_end(char *text, size_t size, const struct worker *w,
         snprintf(text, size, "worker %d was killed by signal %d", pid, WTERMSIG(report->status));
 }
 
+/* How often a task's worker died before the task began, and of the task; in f->executor_data. */
+struct misfortunes {
+    uint16_t lost, deaths;
+};
+
+static struct misfortunes misfortunes_of(const struct trine_future *f) {
+    uintptr_t word = (uintptr_t)f->executor_data;
+    return (struct misfortunes){(uint16_t)(word & 0xffff), (uint16_t)(word >> 16)};
+}
+
+static void note_misfortunes(struct trine_future *f, struct misfortunes m) {
+    f->executor_data = (void *)((uintptr_t)m.lost | (uintptr_t)m.deaths << 16);
+}
+
+static struct failure *explain_death(const struct worker *w, const struct worker_report *report,
+                                     const char *text, unsigned deaths) {
+    int signal = report && WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0;
+    uint64_t address = 0;
+    char *backtrace = signal ? crash_describe(w->flags.crash, signal, &address) : NULL;
+    struct failure *failure =
+        deaths == DEATHS_MOST
+            ? failure_new(signal, "%s; it is the third that died of it: it is not tried again",
+                          text)
+            : failure_new(signal, "%s", text);
+    if (backtrace)
+        failure = failure_add_crash(failure, address, backtrace);
+    free(backtrace);
+    return failure;
+}
+
 /* The task of a worker that is gone: given back, or to be run elsewhere. */
 static void settle_task(struct pool *p, struct worker *w, const struct worker_report *report,
                         bool begun, const char *text) {
@@ -211,17 +251,21 @@ static void settle_task(struct pool *p, struct worker *w, const struct worker_re
         w->failure = NULL;
         return;
     }
-    uintptr_t lost = (uintptr_t)f->executor_data + 1;
+    struct misfortunes m = misfortunes_of(f);
+    m.lost += !begun;
+    m.deaths += begun;
+    note_misfortunes(f, m);
     if (!begun && atomic_load(&f->cancel)) {
         pool_give_back(p, f, -ECANCELED, NULL);
     } else if (w->terminated) {
         pool_give_back(p, f, -ECANCELED, failure_new(0, "it was cancelled"));
-    } else if (!begun && lost < LOST_MAX) {
-        f->executor_data = (void *)lost;
+    } else if (!begun && m.lost < LOST_MAX) {
         pool_task_returned(p, f);
+    } else if (begun && f->repeat && m.deaths < DEATHS_MOST && !atomic_load(&f->cancel)) {
+        pool_queue_grown(p);
+        list_push(&p->again, &f->in_queue);
     } else {
-        int signal = report && WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0;
-        pool_give_back(p, f, -EOWNERDEAD, failure_new(signal, "%s", text));
+        pool_give_back(p, f, -EOWNERDEAD, explain_death(w, report, text, f->repeat ? m.deaths : 0));
     }
 }
 

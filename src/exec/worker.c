@@ -189,6 +189,7 @@ static void limit_memory(uint64_t bytes) {
 _Noreturn void worker_main(int sock, const struct fork_request *request, struct flags flags) {
     struct worker w = {.sock = sock, .number = request->worker};
     uint8_t header[WIRE_HEADER];
+    crash_watch(flags.crash);
     limit_memory(request->limit_memory);
     write_frame(sock, &(struct frame){.type = FRAME_HELLO, .worker = w.number}, NULL);
     while (read_all(sock, header, sizeof(header))) {

@@ -7,7 +7,8 @@
 
 struct fork_request;
 
-/* Never returns. `flags` tell that a task is cancelled, and that it was taken back. */
+/* Never returns. Handles the signals of crashes, once each, to leave what is known of them. `flags`
+ * tell that a task is cancelled, and that it was taken back. */
 _Noreturn void worker_main(int sock, const struct fork_request *request, struct flags flags);
 
 #endif

@@ -90,7 +90,8 @@ static int take_inventory(struct inventory *a) {
     sigprocmask(SIG_SETMASK, NULL, &a->mask);
     for (int i = 1; i < 32; i++) {
         struct sigaction action;
-        if (sigaction(i, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+        bool of_a_crash = i == SIGSEGV || i == SIGBUS || i == SIGFPE || i == SIGILL || i == SIGABRT;
+        if (sigaction(i, NULL, &action) == 0 && action.sa_handler != SIG_DFL && !of_a_crash)
             a->ignored++;
     }
     return 0;
