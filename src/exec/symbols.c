@@ -27,8 +27,9 @@ static int match(struct dl_phdr_info *m, size_t size, void *arg) {
     if (strcmp(name, w->module) != 0)
         return 0;
     const char *path = m->dlpi_name[0] ? m->dlpi_name : "/proc/self/exe";
-    if (strlen(path) < sizeof(w->path))
-        strcpy(w->path, path);
+    size_t length = strlen(path) + 1;
+    if (length <= sizeof(w->path))
+        memcpy(w->path, path, length);
     return 1;
 }
 

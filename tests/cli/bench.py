@@ -142,7 +142,7 @@ def concurrency_is_capped_by_descriptors_and_says_so():
     done = subprocess.run(["bash", "-c", 'ulimit -n 100 && exec "$0" "$@"', TRINE, "bench",
                            "--quick", "--json", "--only", "io", "--concurrency", "200"],
                           capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, (done.returncode, done.stderr)
     found = json.loads(done.stdout)
     assert max(c["n"] for c in found["cells"]) == 36, found["cells"]
     assert any("open files" in note for note in found["notes"]), found["notes"]

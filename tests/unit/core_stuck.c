@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
 
 static void keep_stderr(void) {
     test_said = memfd_create("stderr", MFD_CLOEXEC);
@@ -112,4 +113,38 @@ TEST(another_thread_is_no_deadlock) {
     CHECK_EQ(item, 1);
     CHECK_EQ(pthread_join(thread, NULL), 0);
     trine_channel_free(&first);
+}
+
+struct last {
+    trine_channel *c;
+    pthread_t thread;
+    int pause;
+};
+
+static void *sends_and_ends(void *arg) {
+    struct last *l = arg;
+    int item = 1;
+    for (volatile int spin = 0; spin < l->pause; spin++)
+        ;
+    CHECK_OK(trine_channel_send(l->c, &item));
+    return NULL;
+}
+
+/* Woken for nothing while the thread sends: the look at the threads may find it gone already. */
+static void wake(int signal) {
+    (void)signal;
+}
+
+TEST(a_thread_that_sends_and_ends_is_no_deadlock) {
+    struct itimerval often = {{0, 50}, {0, 50}};
+    CHECK_EQ(sigaction(SIGALRM, &(struct sigaction){.sa_handler = wake}, NULL), 0);
+    CHECK_EQ(setitimer(ITIMER_REAL, &often, NULL), 0);
+    for (int i = 0; i < 400; i++) {
+        struct last l = {.c = trine_channel_new(sizeof(int), 1), .pause = i % 200 * 1000};
+        int item = 0;
+        CHECK_EQ(pthread_create(&l.thread, NULL, sends_and_ends, &l), 0);
+        CHECK_OK(trine_channel_recv(l.c, &item));
+        CHECK_EQ(pthread_join(l.thread, NULL), 0);
+        trine_channel_free(&l.c);
+    }
 }
