@@ -29,9 +29,11 @@ BENCHES = {
     "after": (["--runs", "1"], 1),
     "timer": (["--runs", "3"], 1),
     "channel": (["--runs", "3"], 2),
+    "threads": (["--runs", "3"], 2),
+    "processes": (["--runs", "3"], 2),
 }
 TOKIO = ("yield", "spawn", "sleep", "after", "timer")
-LINKS = {"libuv": "-luv", "tbb": "-ltbb"}
+LINKS = {"libuv": ["-luv"], "tbb": ["-ltbb"], "openmp": ["-fopenmp", "-lgmp"]}
 
 
 def build(command, **more):
@@ -69,7 +71,7 @@ def command_of(path, bench, peer):
     else:
         compiler = ["g++", "-std=c++20"] if kind == ".cpp" else ["gcc", "-std=gnu17"]
         built = build([*compiler, "-O2", "-D_GNU_SOURCE", "-I", os.path.join(SOURCE, "bench"),
-                       "-o", program, path, LINKS.get(peer, "-lm"), "-lpthread"])
+                       "-o", program, path, *LINKS.get(peer, ["-lm"]), "-lpthread"])
     return [program] if built else None
 
 

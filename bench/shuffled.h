@@ -1,10 +1,13 @@
 /* shuffled.h - the CPU-bound work that pools are measured with: 200 tasks, factorials and primes of
  * different lengths in a random order, once one after another and once by a pool of one worker a
- * CPU, warm. Both are measured in turns, so that a machine that is slow for a while slows both. */
+ * CPU, warm. Both are measured in turns, so that a machine that is slow for a while slows both.
+ * A peer without libtrine defines SHUFFLED_PEER. */
 #ifndef BENCH_SHUFFLED_H
 #define BENCH_SHUFFLED_H
 
+#ifndef SHUFFLED_PEER
 #include <trine.h>
+#endif
 
 #include "bench.h"
 
@@ -36,7 +39,9 @@ static int shuffled_run(struct shuffled *s) {
     mpz_clear(product);
     return 0;
 }
+#ifndef SHUFFLED_PEER
 TRINE_TASK(shuffled_run, struct shuffled);
+#endif
 
 static inline void shuffled_fill(struct shuffled *list) {
     uint64_t dice = 88172645463325252u;
@@ -54,6 +59,7 @@ static inline void shuffled_fill(struct shuffled *list) {
     }
 }
 
+#ifndef SHUFFLED_PEER
 /* How many times faster the pool is. */
 static double shuffled_speedup(void *pool) {
     static struct shuffled alone[SHUFFLED], together[SHUFFLED];
@@ -72,5 +78,6 @@ static double shuffled_speedup(void *pool) {
             bench_fail("a wrong result of task", i);
     return (middle - start) / (end - middle);
 }
+#endif
 
 #endif

@@ -3,8 +3,11 @@
  *   threads/await     one no-op task at a time, submitted and awaited; all park in between: us
  *   threads/spin      the same with a brief spin on both sides: us
  *   threads/help      the same from a plain thread that runs the task itself while it waits: us
+ *   threads/for       10 million small items by trine_parallel_for: ms
  *   threads/speedup   CPU-bound work on one worker a CPU, against one after another: times */
 #include "shuffled.h"
+
+#include <trine/parallel.h>
 
 enum { SUBMITS = 1000000, ROUNDS = 20000 };
 
@@ -61,6 +64,25 @@ static double spins(void *pool) {
     return s.value;
 }
 
+enum { ITEMS = 10000000 };
+
+static double values[ITEMS];
+
+static int scale(size_t from, size_t to, void *arg) {
+    (void)arg;
+    for (size_t i = from; i < to; i++)
+        values[i] = values[i] * 1.5 + 1;
+    return 0;
+}
+
+static double loops(void *pool) {
+    double start = bench_ns();
+    int r = trine_parallel_for((trine_executor *)pool, 0, ITEMS, 0, scale, NULL);
+    if (r < 0)
+        bench_fail("trine_parallel_for", r);
+    return (bench_ns() - start) / 1e6;
+}
+
 static void with_pool(struct bench *b, const char *name, const char *unit, trine_threads_opts opts,
                       double (*run)(void *)) {
     trine_executor *pool;
@@ -84,6 +106,7 @@ int main(int argc, char **argv) {
     with_pool(&b, "threads/await", "us", parked, awaits);
     with_pool(&b, "threads/spin", "us", spinning, spins);
     with_pool(&b, "threads/help", "us", helped, awaits);
+    with_pool(&b, "threads/for", "ms", cpus, loops);
     with_pool(&b, "threads/speedup", "x", cpus, shuffled_speedup);
     return bench_end(&b);
 }

@@ -27,6 +27,8 @@
 extern char **environ;
 
 enum { LOOPS = 60, ROUNDS = 1000000, DESCRIPTORS_SPARE = 64, TASKS_SPARE = 256 };
+/* A pool holds four a worker, and some more while it starts one. */
+enum { DESCRIPTORS_PER_WORKER = 5 };
 
 static double stolen_before, total_before;
 
@@ -78,13 +80,17 @@ static void limit_tasks(struct machine *m, int64_t most, const char *why) {
 
 static void read_limits(struct machine *m) {
     struct rlimit l;
-    m->tasks_most = INT64_MAX;
+    m->tasks_most = m->processes_most = INT64_MAX;
     if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
         l.rlim_cur = l.rlim_max;
         setrlimit(RLIMIT_NOFILE, &l);
         if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < (rlim_t)INT64_MAX)
             limit_tasks(m, (int64_t)l.rlim_cur - DESCRIPTORS_SPARE,
                         "the limit of open files (ulimit -Hn)");
+        if (l.rlim_cur < (rlim_t)INT64_MAX)
+            m->processes_most = ((int64_t)l.rlim_cur - DESCRIPTORS_SPARE) / DESCRIPTORS_PER_WORKER;
+        if (m->processes_most < 1)
+            m->processes_most = 1;
     }
     if (getrlimit(RLIMIT_NPROC, &l) == 0 && l.rlim_cur < (rlim_t)INT64_MAX)
         limit_tasks(m, (int64_t)l.rlim_cur - TASKS_SPARE, "the limit of threads (ulimit -u)");

@@ -17,6 +17,7 @@ struct machine {
     double load;        /* of the last minute, at the start */
     int64_t tasks_most; /* that may wait at the same time, and what forbids more */
     char tasks_why[128];
+    int64_t processes_most; /* workers that the limit of open files allows a pool */
     /* Noise: a loop that always computes the same, timed again and again. */
     double speed[NOISE_MOST];  /* median milliseconds of it, at each look */
     double spread[NOISE_MOST]; /* between its 10th and 90th percentile, as a share of the median */

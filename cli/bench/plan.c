@@ -184,7 +184,12 @@ static void set_limits(struct plan *p, const struct settings *s, const struct ma
                   (long long)s->concurrency, m->tasks_why);
     }
     p->processes = PROCESSES_MOST;
-    if (s->groups & 1 && p->concurrency > p->processes)
+    if (m->processes_most < p->processes) {
+        p->processes = m->processes_most;
+        plan_note(p,
+                  "I/O by processes goes up to %lld at once: the limit of open files (ulimit -Hn)",
+                  (long long)p->processes);
+    } else if (s->groups & 1 && p->concurrency > p->processes)
         plan_note(p,
                   "I/O by processes goes up to %d at once: a process for each request costs what "
                   "the table says, and more of them would say the same",

@@ -11,6 +11,8 @@
 
 struct executor_kind {
     const char *name;
+    bool
+        other_memory; /* its tasks see copies of their arguments, and nothing that these point to */
     /* Takes the future to run it: 0; or a negative errno, it is then not taken. Called on the
      * scope's thread. In a strand it waits [S] while the queue is full; on the loop's own stack
      * (strand_self() is NULL: a scope's limit lets the next task go) it takes the future over its

@@ -187,6 +187,7 @@ static void close_pool(struct trine_executor *e) {
 }
 
 static const struct executor_kind processes_kind = {.name = "processes",
+                                                    .other_memory = true,
                                                     .submit = submit,
                                                     .cancel = cancel,
                                                     .close = close_pool};
