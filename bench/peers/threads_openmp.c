@@ -1,10 +1,10 @@
 /* OpenMP: a loop over 10 million small items, static; 200 shuffled CPU-bound tasks, dynamic. */
-#include "bench.h"
+#include "../bench.h"
 
 #include <gmp.h>
 
 #define SHUFFLED_PEER
-#include "shuffled.h"
+#include "../shuffled.h"
 
 enum { ITEMS = 10000000 };
 
