@@ -343,6 +343,12 @@ typedef struct trine_processes_opts {
     int64_t grace TRINE_ZERO_; /* ns that a running task has to end after it was cancelled: at once
                                 * trine_cancelled() turns true in it, after half of the time its
                                 * worker gets SIGTERM, at the end SIGKILL; 0: 100 ms */
+    int64_t limit_cpu TRINE_ZERO_; /* ns of CPU time that a worker may use in its life, rounded up
+                                    * to seconds; then SIGXCPU ends it and its task; 0: no limit */
+    int64_t max_age TRINE_ZERO_;   /* replace a worker that is so many ns old, when it has done its
+                                    * task; 0: never */
+    size_t max_resident TRINE_ZERO_; /* likewise one of whose own memory more bytes than that are
+                                      * resident, looked at ten times a second; 0: never */
 } trine_processes_opts;
 
 /* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.

@@ -44,6 +44,10 @@ TRINE_PUBLIC_ void trine_log_to(trine_log_fn fn, void *arg);
  * thread to be had). Any thread. */
 TRINE_MUST_USE_ int trine_watchdog(int64_t limit);
 
+/* How many calls of trine_blocking, and look-ups of names, were abandoned and still run. Any
+ * thread. */
+TRINE_PUBLIC_ size_t trine_abandoned_calls(void);
+
 /* --- stacks --------------------------------------------------------------------------------- */
 
 /* From now on measures how deep each new coroutine's stack is used, which takes some 10 us a task:

@@ -7,6 +7,8 @@
  * they have been idle for 2 s. Lock order: a lane's lock alone.
  *
  * Rejected: pthread_cancel (getaddrinfo holds locks); a signal to interrupt (libraries retry). */
+#include <trine/debug.h>
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "core/executor.h"
@@ -175,4 +177,15 @@ int blocking_call(enum lane which, const trine_task *task, void *arg) {
 
 int trine_blocking_task(const trine_task *task, void *arg) {
     return blocking_call(LANE_USER, task, arg);
+}
+
+size_t trine_abandoned_calls(void) {
+    size_t n = 0;
+    pthread_once(&lanes_once, lanes_init);
+    for (int i = 0; i < LANE_COUNT; i++) {
+        pthread_mutex_lock(&lanes[i].lock);
+        n += lanes[i].abandoned;
+        pthread_mutex_unlock(&lanes[i].lock);
+    }
+    return n;
 }

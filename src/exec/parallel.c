@@ -21,7 +21,6 @@ struct range {
     int (*fn)(size_t from, size_t to, void *arg);
     int (*fn_into)(size_t from, size_t to, void *arg, void *into); /* of a reduce */
     void *arg;
-    atomic_bool over; /* no more pieces */
 };
 
 struct part {
@@ -31,20 +30,16 @@ struct part {
 
 static int run_part(struct part *p) {
     struct range *r = p->range;
-    while (!atomic_load_explicit(&r->over, memory_order_relaxed)) {
-        if (trine_cancelled())
-            return -ECANCELED;
+    while (!trine_cancelled()) { /* also when another part has failed */
         size_t from = atomic_fetch_add_explicit(&r->next, r->grain, memory_order_relaxed);
         if (from >= r->end)
             return 0;
         size_t to = r->end - from < r->grain ? r->end : from + r->grain;
         int status = r->fn ? r->fn(from, to, r->arg) : r->fn_into(from, to, r->arg, p->into);
-        if (status < 0) {
-            atomic_store(&r->over, true);
+        if (status < 0)
             return status;
-        }
     }
-    return 0;
+    return -ECANCELED;
 }
 TRINE_TASK(run_part, struct part);
 

@@ -1,6 +1,7 @@
 /* pool.h - inside of the process executor. Three files share it: processes.c is what any thread may
  * do (open, submit, cancel, close); supervisor.c is the pool's own thread, which decides; remote.c
- * is one worker process as that thread sees it. Everything not under `lock` belongs to that thread.
+ * is one worker process as that thread sees it, limits.c what it may use. Everything not under
+ * `lock` belongs to that thread.
  */
 #ifndef TRINE_EXEC_POOL_H
 #define TRINE_EXEC_POOL_H
@@ -50,7 +51,9 @@ struct worker {
     unsigned tasks;  /* that it has done */
     unsigned skips;  /* frames of tasks taken back that it has not come to, at the most */
     uint64_t last_sequence;
-    bool greeted; /* it got as far as taking tasks */
+    bool greeted;         /* it got as far as taking tasks */
+    bool used_up;         /* it is to be replaced when it has nothing to do */
+    int64_t born, looked; /* when it was asked for, when its memory was looked at last */
 
     struct assignment task;  /* that it runs; none unless BUSY or KILLED */
     struct assignment ahead; /* that it finds when it is through; may be taken back */
@@ -84,6 +87,13 @@ void worker_doom(struct worker *w);
 /* Lets it go: it ends by itself once it has nothing more to do. */
 void worker_leave(struct worker *w);
 
+/* limits.c: is it to be replaced, now that it has done a task? */
+bool worker_is_used_up(struct worker *w);
+
+/* limits.c: its memory is looked at while it runs a task; fired by w->memory_check. */
+#define MEMORY_CHECK_EVERY TRINE_MS(50)
+void worker_check_memory(struct timer *memory_check);
+
 /* Takes back what was sent ahead: NULL when there is none, or the worker has begun it. */
 struct trine_future *worker_take_back(struct worker *w);
 
@@ -100,7 +110,8 @@ struct pool {
     struct trine_executor base;
     unsigned workers_wanted, max_tasks;
     int64_t task_timeout, grace;
-    size_t limit_memory, max_result;
+    size_t limit_memory, max_result, max_resident;
+    int64_t limit_cpu, max_age;
 
     pthread_mutex_t lock; /* the next four; nothing else is taken under it */
     unsigned queue_limit;

@@ -203,6 +203,9 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     p->task_timeout = o->task_timeout;
     p->grace = o->grace ? o->grace : GRACE_DEFAULT;
     p->limit_memory = o->limit_memory;
+    p->limit_cpu = o->limit_cpu;
+    p->max_age = o->max_age;
+    p->max_resident = o->max_resident;
     p->max_result = o->max_result ? o->max_result : RESULT_DEFAULT;
     pthread_mutex_init(&p->lock, NULL);
     list_init(&p->submitters);
@@ -242,9 +245,8 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     zygote_require_init();
     REQUIRE(o->size == sizeof(*o), "trine_processes_opts.size is %u: set it to sizeof", o->size);
     REQUIRE(o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->grace >= 0 &&
-                o->max_result <= WIRE_BODY_MAX,
-            "trine_processes_opts: at most %d workers, task_timeout and grace not negative",
-            WORKERS_MAX);
+                o->limit_cpu >= 0 && o->max_age >= 0 && o->max_result <= WIRE_BODY_MAX,
+            "trine_processes_opts: at most %d workers, no time negative", WORKERS_MAX);
     struct strand *self;
     int r = strand_enter(&self);
     if (r >= 0)

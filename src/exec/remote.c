@@ -21,7 +21,6 @@
 #include "base/sanitizer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +31,6 @@
 
 #define START_TIMEOUT TRINE_SEC(30)
 #define LEAVE_TIMEOUT TRINE_SEC(2)
-#define MEMORY_CHECK_EVERY TRINE_MS(50)
 
 /* More may not go into the socket at once, and what is half sent cannot be taken back. */
 enum { AHEAD_MOST = 16 << 10 };
@@ -133,32 +131,6 @@ void worker_leave(struct worker *w) {
     loop_watch(w->pool->loop, &w->frames_watch, 0);
     loop_timer_stop(w->pool->loop, &w->deadline);
     loop_timer_start(w->pool->loop, &w->deadline, LEAVE_TIMEOUT);
-}
-
-/* Memory of its own that is resident, or 0 when that cannot be told. */
-static size_t resident(pid_t pid) {
-    char path[40], text[128];
-    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    unsigned long all, shared;
-    text[n > 0 ? n : 0] = '\0';
-    if (sscanf(text, "%*u %lu %lu", &all, &shared) != 2 || shared > all)
-        return 0;
-    return (all - shared) * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static void check_memory(struct timer *t) {
-    struct worker *w = container_of(t, struct worker, memory_check);
-    size_t limit = w->pool->limit_memory;
-    if (resident(w->pid) > limit)
-        worker_kill(w, -ENOMEM,
-                    failure_new(SIGKILL, "memory limit of %g MiB", (double)limit / (1 << 20)));
-    else
-        loop_timer_start(w->pool->loop, &w->memory_check, MEMORY_CHECK_EVERY);
 }
 
 /* --- to the worker --- */
@@ -489,7 +461,12 @@ static int request_worker(struct worker *w) {
         close_pair(frames);
         return error;
     }
-    struct fork_request request = {.worker = w->number, .limit_memory = w->pool->limit_memory};
+    uint64_t second = 1000000000;
+    struct fork_request request = {
+        .worker = w->number,
+        .limit_memory = w->pool->limit_memory,
+        .limit_cpu = ((uint64_t)w->pool->limit_cpu + second - 1) / second,
+    };
     int fds[REQUEST_FDS] = {[REQUEST_FRAMES] = frames[1], [REQUEST_REPORTS] = reports[1]};
     int made = flags_new(&w->flags, fds + REQUEST_FLAGS);
     if (made < 0) {
@@ -531,10 +508,11 @@ int worker_start(struct pool *p, struct worker **ret_worker) {
     *w = (struct worker){.pool = p,
                          .number = ++p->last_number,
                          .pidfd = -1,
+                         .born = p->loop->now,
                          .scratch = w->scratch}; /* WORKER_STARTING */
     list_init(&w->idle_node);
     timer_init(&w->deadline, deadline_passed);
-    timer_init(&w->memory_check, check_memory);
+    timer_init(&w->memory_check, worker_check_memory);
     int r = request_worker(w);
     if (r < 0) {
         list_push_front(&p->unused, &w->node);

@@ -143,8 +143,8 @@ void pool_task_cancelled(struct pool *p, struct trine_future *f) {
 
 void pool_task_done(struct pool *p, struct worker *w, struct trine_future *f, int status,
                     struct failure *failure) {
-    /* The SIGTERM for this task may strike later: no other task must meet it. */
-    if (w->terminated || (p->max_tasks && w->tasks >= p->max_tasks)) {
+    /* Also when it got SIGTERM for this task, which may strike later: no other must meet it. */
+    if (worker_is_used_up(w) && w->state == WORKER_IDLE) {
         worker_leave(w);
         start_missing(p);
     }

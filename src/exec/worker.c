@@ -186,11 +186,19 @@ static void limit_memory(uint64_t bytes) {
 #endif
 }
 
+/* SIGXCPU at the limit, SIGKILL for who lives on a second longer. */
+static void limit_cpu(uint64_t seconds) {
+    struct rlimit limit = {seconds, seconds + 1};
+    if (seconds)
+        setrlimit(RLIMIT_CPU, &limit);
+}
+
 _Noreturn void worker_main(int sock, const struct fork_request *request, struct flags flags) {
     struct worker w = {.sock = sock, .number = request->worker};
     uint8_t header[WIRE_HEADER];
     crash_watch(flags.crash);
     limit_memory(request->limit_memory);
+    limit_cpu(request->limit_cpu);
     write_frame(sock, &(struct frame){.type = FRAME_HELLO, .worker = w.number}, NULL);
     while (read_all(sock, header, sizeof(header))) {
         const char *wrong = wire_decode(header, &w.frame);

@@ -14,6 +14,7 @@
 struct fork_request {
     uint32_t worker; /* its number */
     uint64_t limit_memory;
+    uint64_t limit_cpu; /* seconds */
 };
 enum { REQUEST_FRAMES, REQUEST_REPORTS, REQUEST_FLAGS, REQUEST_FDS = REQUEST_FLAGS + FLAGS };
 

@@ -2,6 +2,7 @@
 #include "core/executor.h"
 #include "test.h"
 #include "trine.h"
+#include "trine/debug.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -159,7 +160,10 @@ static int abandon(struct nothing *n) {
         TRINE_SCOPE(s, .timeout = TRINE_MS(5));
         CHECK_EQ(trine_blocking(hold, &p), -ETIMEDOUT);
     }
+    CHECK_EQ(trine_abandoned_calls(), 1);
     atomic_store(&release, true);
+    while (trine_abandoned_calls())
+        CHECK_EQ(trine_sleep(TRINE_MS(1)), 0);
     CHECK_EQ(trine_blocking(hold, &p), 5);
     struct sum sum = {.from = 1, .to = 4};
     CHECK_EQ(trine_blocking(add_up, &sum), 1);

@@ -130,18 +130,23 @@ static int note_pid(struct again *a) {
 }
 TRINE_TASK(note_pid, struct again);
 
-TEST(a_task_that_may_be_repeated_goes_to_a_new_worker) {
+static void check_repeated(int deaths) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
-    struct again a = again_new(2), before[40] = {{{0}, 0, 0}};
+    struct again a = again_new(deaths), before[40] = {{{0}, 0, 0}};
     CHECK_OK(trine_map_all(pool, note_pid, before, 40));
     TRINE_SCOPE(s, .timeout = TRINE_SEC(60));
     CHECK_OK(trine_submit_opts(s, pool, dies_some_times, &a, .repeat = true));
     CHECK_OK(trine_join(s));
-    CHECK_EQ(runs_of(&a), 3);
+    CHECK_EQ(runs_of(&a), deaths + 1);
     for (int i = 0; i < 40; i++) /* the last run had a worker that was none of the first ones */
         CHECK(before[i].pid != a.pid);
     trine_scope_close(&s);
     trine_executor_close(&pool);
+}
+
+TEST(a_task_that_may_be_repeated_goes_to_a_new_worker) {
+    check_repeated(1);
+    check_repeated(2);
 }
 
 TEST(a_task_that_has_killed_three_workers_is_given_up) {
@@ -221,4 +226,63 @@ TEST(a_time_limit_of_its_own_replaces_the_pools) {
     CHECK_STR(trine_error_of(g)->task, "impatient");
     trine_scope_close(&s);
     trine_executor_close(&pool);
+}
+
+/* --- limits of a worker --- */
+
+static int computes(struct again *a) {
+    for (volatile uint64_t i = 0;; i++)
+        a->deaths = (int)i;
+    return 0;
+}
+TRINE_TASK(computes, struct again);
+
+TEST(a_worker_over_its_cpu_time_ends_with_its_task) {
+    trine_executor *pool =
+        pool_open((trine_processes_opts){.workers = 1, .limit_cpu = TRINE_MS(500)});
+    struct again a = {.deaths = 0}, b = {.deaths = 0};
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start(s, pool, computes, &a);
+    trine_future *g = trine_start(s, pool, note_pid, &b);
+    CHECK_EQ(trine_join(s), -EOWNERDEAD);
+    CHECK_EQ(trine_error_of(f)->signal, SIGXCPU);
+    CHECK_OK(trine_status(g));
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+static void check_replaced(trine_processes_opts opts, const trine_task *task) {
+    trine_executor *pool = pool_open(opts);
+    struct again first = {.deaths = 0}, last = {.deaths = 0};
+    CHECK_OK(trine_map_all_task(pool, task, &first, 1, "here"));
+    for (int i = 0; i < 200 && (!last.pid || last.pid == first.pid); i++) {
+        struct again many[20] = {{{0}, 0, 0}};
+        CHECK_OK(trine_sleep(TRINE_MS(10)));
+        CHECK_OK(trine_map_all_task(pool, task, many, 20, "here"));
+        for (int k = 0; k < 20; k++)
+            CHECK(many[k].pid > 0);
+        last = many[19];
+    }
+    CHECK(last.pid != first.pid);
+    trine_executor_close(&pool);
+}
+
+TEST(a_worker_of_age_is_replaced_and_no_task_lost) {
+    check_replaced((trine_processes_opts){.workers = 1, .max_age = TRINE_MS(100)}, &note_pid_task);
+}
+
+static int leaks(struct again *a) {
+    char *memory = malloc(1 << 20);
+    if (!memory)
+        return -ENOMEM;
+    memset(memory, 1, 1 << 20);
+    __asm__ volatile("" ::"r"(memory) : "memory");
+    a->pid = getpid();
+    return 0; // the leak is what is tested
+}
+TRINE_TASK(leaks, struct again);
+
+TEST(a_worker_that_leaks_is_replaced) {
+    check_replaced((trine_processes_opts){.workers = 1, .max_resident = (size_t)100 << 20},
+                   &leaks_task);
 }
