@@ -22,7 +22,8 @@ def gdb(*commands, args=()):
     words = ["gdb", "-nx", "-batch", "-ex", "set debuginfod enabled off", "-ex", f"source {script}"]
     for command in commands:
         words += ["-ex", command]
-    done = subprocess.run(words + list(args), capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run(words + list(args), stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=PATIENCE)
     return done.stdout + done.stderr
 
 
@@ -66,8 +67,8 @@ def a_core_files_coroutines_are_listed():
         process = asleep()
     finally:
         os.chdir(before)
-    process.send_signal(signal.SIGQUIT)
-    process.wait()
+    process.send_signal(signal.SIGABRT)  # not SIGQUIT, which jobs in the background ignore
+    process.wait(PATIENCE)
     process.stdout.close()
     cores = [name for name in os.listdir(WORK) if name.startswith("core")]
     assert len(cores) == 1, cores

@@ -54,7 +54,7 @@ IN_LOOP(who_blocks_the_loop_is_named_while_it_does) {
 static int waits_properly(struct nothing *n) {
     (void)n;
     for (int64_t until = test_now_ms() + 2500; test_now_ms() < until;) {
-        for (volatile int spin = 0; spin < 100000; spin++)
+        for (volatile int spin = 0; spin < 1500000; spin++)
             ;
         int r = trine_sleep(1);
         if (r < 0)
