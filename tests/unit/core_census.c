@@ -61,8 +61,8 @@ IN_LOOP(the_census_tells_the_deepest_use_of_each_place) {
 IN_LOOP(a_task_gets_the_stack_that_it_asks_for) {
     TRINE_SCOPE(s);
     for (int round = 0; round < 3; round++) {
-        struct depth large = {.bytes = 3 << 20}, usual = {.bytes = 1000};
-        trine_spawn_opts(s, use, &large, .stack_size = 4 << 20);
+        struct depth large = {.bytes = 3 << 19}, usual = {.bytes = 1000};
+        trine_spawn_opts(s, use, &large, .stack_size = 2 << 20);
         trine_spawn_opts(s, use, &usual, .stack_size = 1000);
         CHECK_OK(trine_join(s));
         CHECK(large.at && usual.at);

@@ -20,7 +20,7 @@ static int wait_at_gate(struct gate *g) {
     g->out = 1;
     return 0;
 }
-TRINE_TASK(wait_at_gate, struct gate);
+TRINE_TASK_IO(wait_at_gate, struct gate, out); /* the path is read while it runs */
 
 static struct gate gate_new(void) {
     static int number;
