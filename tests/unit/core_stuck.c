@@ -5,6 +5,7 @@
 #include <trine/select.h>
 #include <trine/sync.h>
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
@@ -43,10 +44,19 @@ static int waits_second(struct nothing *n) {
 }
 TRINE_TASK(waits_second, struct nothing);
 
+static int threads_before_us(void) {
+    int n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks));)
+        n += entry->d_name[0] != '.';
+    closedir(tasks);
+    return n;
+}
+
 IN_LOOP(two_tasks_that_wait_for_each_other_are_reported) {
-#ifdef __SANITIZE_THREAD__
-    test_skip("ThreadSanitizer has a thread of its own");
-#endif
+    if (threads_before_us() != 1)
+        test_skip("this process has threads that are not ours (a sanitizer's, an emulator's)");
     keep_stderr();
     CHECK_EQ(sigaction(SIGABRT, &(struct sigaction){.sa_handler = check_report}, NULL), 0);
     first = trine_channel_new(sizeof(int), 1);
