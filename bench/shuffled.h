@@ -59,9 +59,9 @@ static inline void shuffled_fill(struct shuffled *list) {
     }
 }
 
-#ifndef SHUFFLED_PEER
-/* How many times faster the pool is. */
-static double shuffled_speedup(void *pool) {
+/* How many times faster `run_all` is, which runs all of a list. */
+static inline double shuffled_compare(void (*run_all)(struct shuffled *list, void *arg),
+                                      void *arg) {
     static struct shuffled alone[SHUFFLED], together[SHUFFLED];
     shuffled_fill(alone);
     shuffled_fill(together);
@@ -69,14 +69,23 @@ static double shuffled_speedup(void *pool) {
     for (int i = 0; i < SHUFFLED; i++)
         shuffled_run(&alone[i]);
     double middle = bench_ns();
-    int r = trine_map_all((trine_executor *)pool, shuffled_run, together, SHUFFLED);
+    run_all(together, arg);
     double end = bench_ns();
-    if (r < 0)
-        bench_fail("the tasks failed", r);
     for (int i = 0; i < SHUFFLED; i++)
         if (alone[i].result != together[i].result)
             bench_fail("a wrong result of task", i);
     return (middle - start) / (end - middle);
+}
+
+#ifndef SHUFFLED_PEER
+static inline void shuffled_on_pool(struct shuffled *list, void *pool) {
+    int r = trine_map_all((trine_executor *)pool, shuffled_run, list, SHUFFLED);
+    if (r < 0)
+        bench_fail("the tasks failed", r);
+}
+
+static inline double shuffled_speedup(void *pool) {
+    return shuffled_compare(shuffled_on_pool, pool);
 }
 #endif
 

@@ -80,7 +80,11 @@ static double loops(void *pool) {
     int r = trine_parallel_for((trine_executor *)pool, 0, ITEMS, 0, scale, NULL);
     if (r < 0)
         bench_fail("trine_parallel_for", r);
-    return (bench_ns() - start) / 1e6;
+    double ms = (bench_ns() - start) / 1e6;
+    for (int i = 1; i < ITEMS; i++)
+        if (values[i] != values[0])
+            bench_fail("a wrong value of item", i);
+    return ms;
 }
 
 static void with_pool(struct bench *b, const char *name, const char *unit, trine_threads_opts opts,

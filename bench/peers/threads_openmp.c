@@ -16,26 +16,22 @@ static double loops(void *unused) {
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < ITEMS; i++)
         values[i] = values[i] * 1.5 + 1;
-    return (bench_ns() - start) / 1e6;
+    double ms = (bench_ns() - start) / 1e6;
+    for (int i = 1; i < ITEMS; i++)
+        if (values[i] != values[0])
+            bench_fail("a wrong value of item", i);
+    return ms;
+}
+
+static void run_all(struct shuffled *list, void *unused) {
+    (void)unused;
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int i = 0; i < SHUFFLED; i++)
+        shuffled_run(&list[i]);
 }
 
 static double speedups(void *unused) {
-    static struct shuffled alone[SHUFFLED], together[SHUFFLED];
-    (void)unused;
-    shuffled_fill(alone);
-    shuffled_fill(together);
-    double start = bench_ns();
-    for (int i = 0; i < SHUFFLED; i++)
-        shuffled_run(&alone[i]);
-    double middle = bench_ns();
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int i = 0; i < SHUFFLED; i++)
-        shuffled_run(&together[i]);
-    double end = bench_ns();
-    for (int i = 0; i < SHUFFLED; i++)
-        if (alone[i].result != together[i].result)
-            bench_fail("a wrong result of task", i);
-    return (middle - start) / (end - middle);
+    return shuffled_compare(run_all, unused);
 }
 
 int main(int argc, char **argv) {

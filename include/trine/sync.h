@@ -147,6 +147,7 @@ typedef struct trine_once {
  * error or its caller is cancelled in it, that caller gets it, and the next one tries. 0 when it
  * has succeeded, now or before. [S] any thread. */
 TRINE_MUST_USE_ int trine_once_run(trine_once *o, int (*fn)(void *arg), void *arg);
+
 /* `held` is 1 when it has succeeded, `owner` who runs it now. */
 TRINE_PUBLIC_ void trine_once_stats(trine_once *o, trine_sync_stats *ret_stats);
 

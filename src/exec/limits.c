@@ -29,8 +29,7 @@ static size_t resident(pid_t pid) {
 bool worker_is_used_up(struct worker *w) {
     const struct pool *p = w->pool;
     int64_t now = p->loop->now;
-    if (w->terminated || (p->max_tasks && w->tasks >= p->max_tasks) ||
-        (p->max_age && now - w->born >= p->max_age))
+    if ((p->max_tasks && w->tasks >= p->max_tasks) || (p->max_age && now - w->born >= p->max_age))
         w->used_up = true;
     if (p->max_resident && now - w->looked >= MEMORY_LOOK_EVERY) {
         w->looked = now;

@@ -81,7 +81,7 @@ static void terminate(struct worker *w) {
     }
     if (ahead)
         pool_task_returned(w->pool, ahead);
-    w->terminated = true;
+    w->terminated = w->used_up = true;
     if (w->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGTERM, NULL, 0);
     loop_timer_start(w->pool->loop, &w->deadline, w->pool->grace - w->pool->grace / 2);
@@ -90,8 +90,9 @@ static void terminate(struct worker *w) {
 static void deadline_passed(struct timer *t) {
     struct worker *w = container_of(t, struct worker, deadline);
     if (w->state == WORKER_BUSY) {
+        uint64_t late = w->task.frame.sequence;
         receive(w); /* we may be late, not the worker */
-        if (w->state != WORKER_BUSY || w->deadline.running)
+        if (w->state != WORKER_BUSY || w->task.frame.sequence != late)
             return;
         if (atomic_load(&w->task.future->cancel) && !w->terminated)
             terminate(w);
@@ -141,12 +142,12 @@ static struct iovec body_of(const struct trine_future *f) {
     return (struct iovec){(void *)f->in.ptr, f->in.len};
 }
 
-static struct assignment *newest(struct worker *w) {
+static const struct assignment *newest(const struct worker *w) {
     return w->ahead.future ? &w->ahead : &w->task;
 }
 
 static bool all_sent(const struct worker *w) {
-    const struct assignment *a = w->ahead.future ? &w->ahead : &w->task;
+    const struct assignment *a = newest(w);
     return !a->future || w->out_done == WIRE_HEADER + a->frame.body;
 }
 
@@ -193,7 +194,7 @@ static void start_limits(struct worker *w) {
 
 bool worker_takes_ahead(const struct worker *w, const struct trine_future *f) {
     unsigned most = w->pool->max_tasks;
-    return w->state == WORKER_BUSY && !w->ahead.future && !w->terminated && all_sent(w) &&
+    return w->state == WORKER_BUSY && !w->ahead.future && !w->used_up && all_sent(w) &&
            w->skips < SKIPS_MOST && body_of(f).iov_len <= AHEAD_MOST &&
            (!most || w->tasks + 1 < most);
 }

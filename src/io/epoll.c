@@ -36,7 +36,7 @@ struct epoll_backend {
     size_t descriptor_count;
     struct epoll_event events[EVENTS_PER_WAIT];
     int event_next, event_count; /* the batch that is being handed out */
-    size_t watches;
+    size_t watches, operations;  /* under way */
 };
 
 static struct epoll_backend *of(struct backend *b) {
@@ -115,7 +115,8 @@ static int64_t try_op(struct io_op *op, bool again) {
     return r < 0 ? -errno : r;
 }
 
-static void end_op(struct io_op *op, int64_t result) {
+static void end_op(struct epoll_backend *b, struct io_op *op, int64_t result) {
+    b->operations--;
     list_remove(&op->node);
     op->result = result;
     op->done(op);
@@ -153,19 +154,19 @@ static bool try_submitted(struct epoll_backend *b) {
         int64_t r = try_op(op, false);
         if (r == -EAGAIN && (r = wait_for_edge(b, op)) == 0)
             continue;
-        end_op(op, r);
+        end_op(b, op, r);
         ended = true;
     }
     return ended;
 }
 
-static void retry(struct list *waiting) {
+static void retry(struct epoll_backend *b, struct list *waiting) {
     while (!list_empty(waiting)) {
         struct io_op *op = container_of(waiting->next, struct io_op, node);
         int64_t r = try_op(op, true);
         if (r == -EAGAIN)
             return;
-        end_op(op, r);
+        end_op(b, op, r);
     }
 }
 
@@ -187,9 +188,9 @@ static void hand_out(struct epoll_backend *b, struct epoll_event *e) {
     if (!d)
         return;
     if (e->events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))
-        retry(&d->reading);
+        retry(b, &d->reading);
     if (e->events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
-        retry(&d->writing);
+        retry(b, &d->writing);
 }
 
 static int wait_events(struct epoll_backend *b, int64_t deadline) {
@@ -222,17 +223,17 @@ static int epoll_submit_and_wait(struct backend *base, int64_t deadline) {
 /* --- the rest of the interface --- */
 
 static void epoll_submit(struct backend *b, struct io_op *op) {
+    of(b)->operations++;
     list_push(&of(b)->submitted, &op->node);
 }
 
 static void epoll_cancel(struct backend *b, struct io_op *op) {
-    (void)b;
-    end_op(op, -ECANCELED);
+    end_op(of(b), op, -ECANCELED);
 }
 
-static void end_all(struct list *ops) {
+static void end_all(struct epoll_backend *b, struct list *ops) {
     while (!list_empty(ops))
-        end_op(container_of(ops->next, struct io_op, node), -EBADF);
+        end_op(b, container_of(ops->next, struct io_op, node), -EBADF);
 }
 
 static void epoll_forget(struct backend *base, int fd) {
@@ -240,7 +241,7 @@ static void epoll_forget(struct backend *base, int fd) {
     LIST_EACH(node, &b->submitted) {
         struct io_op *op = container_of(node, struct io_op, node);
         if (op->fd == fd)
-            end_op(op, -EBADF);
+            end_op(b, op, -EBADF);
     }
     struct descriptor *d = find(b, fd);
     if (!d)
@@ -248,8 +249,8 @@ static void epoll_forget(struct backend *base, int fd) {
     if (d->registered) /* explicitly: a duplicate elsewhere would keep the registration alive */
         epoll_ctl(b->fd, EPOLL_CTL_DEL, fd, NULL);
     d->registered = false;
-    end_all(&d->reading);
-    end_all(&d->writing);
+    end_all(b, &d->reading);
+    end_all(b, &d->writing);
 }
 
 /* Events of an ended watch that are still to be handed out must not reach it. */
@@ -285,14 +286,7 @@ static int epoll_watch(struct backend *base, struct watch *w, unsigned events) {
 /* The loop's own wake-up is one watch. */
 static bool epoll_idle(const struct backend *base) {
     const struct epoll_backend *b = (const struct epoll_backend *)base;
-    if (b->watches > 1 || !list_empty(&b->submitted))
-        return false;
-    for (size_t i = 0; i < b->descriptor_count; i++) {
-        const struct descriptor *d = b->descriptors[i];
-        if (d && (!list_empty(&d->reading) || !list_empty(&d->writing)))
-            return false;
-    }
-    return true;
+    return b->watches <= 1 && b->operations == 0;
 }
 
 static int epoll_descriptor(const struct backend *b) {

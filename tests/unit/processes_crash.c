@@ -286,3 +286,29 @@ TEST(a_worker_that_leaks_is_replaced) {
     check_replaced((trine_processes_opts){.workers = 1, .max_resident = (size_t)100 << 20},
                    &leaks_task);
 }
+
+/* Never idle, since each task has the next one behind it. */
+TEST(a_worker_of_age_is_replaced_also_if_it_always_has_work) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .max_age = TRINE_MS(50)});
+    struct again t[200];
+    for (int i = 0; i < 200; i++)
+        t[i] = (struct again){.deaths = 1000}; /* us of sleep */
+    CHECK_OK(trine_map_all(pool, sleeps, t, 200));
+    CHECK(t[199].pid != t[0].pid);
+    trine_executor_close(&pool);
+}
+
+/* An answer that comes at the very end of its time must not cost the task behind it its life. */
+TEST(a_task_behind_one_that_ends_at_its_limit_has_its_own_time) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    for (int i = 0; i < 300; i++) {
+        struct again first = {.deaths = 4700 + i}, behind = {.deaths = 100};
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+        trine_start_opts(s, pool, sleeps, &first, .timeout = TRINE_MS(5));
+        trine_future *f = trine_start(s, pool, sleeps, &behind);
+        trine_join(s);
+        CHECK_OK(trine_status(f));
+        trine_scope_close(&s);
+    }
+    trine_executor_close(&pool);
+}
