@@ -4,7 +4,8 @@
  *   processes/64k      64 KiB there and back, each byte rewritten by the worker: MB/s each way
  *   processes/1m       1 MiB, likewise
  *   processes/cold     from the call that opens a pool to the first result: ms
- *   processes/speedup  CPU-bound work on one worker a CPU, against one after another: times */
+ *   processes/speedup  CPU-bound work on one worker a CPU, against one after another: times
+ *   processes/speedup_by_hand  the same on bare threads that draw tickets: what is possible */
 #include "shuffled.h"
 
 enum { TASKS = 20000, ROUNDS = 2000, SMALL = 64 << 10, LARGE = 1 << 20, VOLUME = 64 << 20 };
@@ -124,7 +125,7 @@ int main(int argc, char **argv) {
     bench_case(&b, "processes/await", "us", awaits, pool);
     bench_case(&b, "processes/64k", "MB/s", transfer_small, pool);
     bench_case(&b, "processes/1m", "MB/s", transfer_large, pool);
-    bench_case(&b, "processes/speedup", "x", shuffled_speedup, cpus);
+    shuffled_case(&b, "processes/speedup", "processes/speedup_by_hand", cpus);
     trine_executor_close(&pool);
     trine_executor_close(&cpus);
     return bench_end(&b);

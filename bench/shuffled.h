@@ -12,6 +12,8 @@
 #include "bench.h"
 
 #include <gmp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 enum { SHUFFLED = 200 };
 
@@ -59,22 +61,35 @@ static inline void shuffled_fill(struct shuffled *list) {
     }
 }
 
-/* How many times faster `run_all` is, which runs all of a list. */
+/* One after another. */
+static inline void shuffled_alone(struct shuffled *list, void *unused) {
+    (void)unused;
+    for (int i = 0; i < SHUFFLED; i++)
+        shuffled_run(&list[i]);
+}
+
+/* ns that `run_all` needs for the list, which it must do right. */
+static inline double shuffled_time(void (*run_all)(struct shuffled *list, void *arg), void *arg) {
+    static struct shuffled list[SHUFFLED], right[SHUFFLED];
+    if (!right[0].of) {
+        shuffled_fill(right);
+        shuffled_alone(right, NULL);
+    }
+    shuffled_fill(list);
+    double start = bench_ns();
+    run_all(list, arg);
+    double ns = bench_ns() - start;
+    for (int i = 0; i < SHUFFLED; i++)
+        if (list[i].result != right[i].result)
+            bench_fail("a wrong result of task", i);
+    return ns;
+}
+
+/* How many times faster than one after another `run_all` is, which runs all of a list. */
 static inline double shuffled_compare(void (*run_all)(struct shuffled *list, void *arg),
                                       void *arg) {
-    static struct shuffled alone[SHUFFLED], together[SHUFFLED];
-    shuffled_fill(alone);
-    shuffled_fill(together);
-    double start = bench_ns();
-    for (int i = 0; i < SHUFFLED; i++)
-        shuffled_run(&alone[i]);
-    double middle = bench_ns();
-    run_all(together, arg);
-    double end = bench_ns();
-    for (int i = 0; i < SHUFFLED; i++)
-        if (alone[i].result != together[i].result)
-            bench_fail("a wrong result of task", i);
-    return (middle - start) / (end - middle);
+    double alone = shuffled_time(shuffled_alone, NULL);
+    return alone / shuffled_time(run_all, arg);
 }
 
 #ifndef SHUFFLED_PEER
@@ -84,8 +99,48 @@ static inline void shuffled_on_pool(struct shuffled *list, void *pool) {
         bench_fail("the tasks failed", r);
 }
 
-static inline double shuffled_speedup(void *pool) {
-    return shuffled_compare(shuffled_on_pool, pool);
+struct shuffled_share {
+    struct shuffled *list;
+    atomic_int *ticket;
+};
+
+static void *shuffled_take(void *arg) {
+    struct shuffled_share *share = (struct shuffled_share *)arg;
+    for (int i; (i = atomic_fetch_add(share->ticket, 1)) < SHUFFLED;)
+        shuffled_run(&share->list[i]);
+    return NULL;
+}
+
+/* The ceiling: a bare thread a CPU, which draw the tasks by ticket. */
+static inline void shuffled_by_hand(struct shuffled *list, void *unused) {
+    enum { MOST = 64 };
+    pthread_t others[MOST];
+    atomic_int ticket = 0;
+    struct shuffled_share share = {list, &ticket};
+    unsigned n = trine_usable_cpus() < MOST ? trine_usable_cpus() : MOST;
+    (void)unused;
+    for (unsigned i = 1; i < n; i++)
+        if (pthread_create(&others[i], NULL, shuffled_take, &share))
+            bench_fail("pthread_create", (long)i);
+    shuffled_take(&share);
+    for (unsigned i = 1; i < n; i++)
+        pthread_join(others[i], NULL);
+}
+
+/* Two cases, measured in turns: NAME, and NAME_by_hand, which is as good as this machine can. */
+static inline void shuffled_case(struct bench *b, const char *name, const char *by_hand,
+                                 trine_executor *pool) {
+    double ours[BENCH_RUNS_MOST], bare[BENCH_RUNS_MOST];
+    if (!bench_chosen(b, name))
+        return;
+    shuffled_time(shuffled_on_pool, pool);
+    for (int i = 0; i < b->runs; i++) {
+        double alone = shuffled_time(shuffled_alone, NULL);
+        ours[i] = alone / shuffled_time(shuffled_on_pool, pool);
+        bare[i] = alone / shuffled_time(shuffled_by_hand, NULL);
+    }
+    bench_print(b, name, "x", ours, b->runs);
+    bench_print(b, by_hand, "x", bare, b->runs);
 }
 #endif
 

@@ -4,7 +4,8 @@
  *   threads/spin      the same with a brief spin on both sides: us
  *   threads/help      the same from a plain thread that runs the task itself while it waits: us
  *   threads/for       10 million small items by trine_parallel_for: ms
- *   threads/speedup   CPU-bound work on one worker a CPU, against one after another: times */
+ *   threads/speedup   CPU-bound work on one worker a CPU, against one after another: times
+ *   threads/speedup_by_hand  the same on bare threads that draw tickets: what is possible */
 #include "shuffled.h"
 
 #include <trine/parallel.h>
@@ -100,6 +101,16 @@ static void with_pool(struct bench *b, const char *name, const char *unit, trine
     trine_executor_close(&pool);
 }
 
+static void speedup(struct bench *b, trine_threads_opts opts) {
+    trine_executor *pool;
+    opts.size = sizeof(opts);
+    int r = trine_threads_open(&pool, &opts);
+    if (r < 0)
+        bench_fail("trine_threads_open", r);
+    shuffled_case(b, "threads/speedup", "threads/speedup_by_hand", pool);
+    trine_executor_close(&pool);
+}
+
 int main(int argc, char **argv) {
     struct bench b = bench_begin("threads", argc, argv);
     trine_threads_opts two = {.workers = 2}, parked = {.workers = 2, .spin = -1};
@@ -111,6 +122,6 @@ int main(int argc, char **argv) {
     with_pool(&b, "threads/spin", "us", spinning, spins);
     with_pool(&b, "threads/help", "us", helped, awaits);
     with_pool(&b, "threads/for", "ms", cpus, loops);
-    with_pool(&b, "threads/speedup", "x", cpus, shuffled_speedup);
+    speedup(&b, cpus);
     return bench_end(&b);
 }

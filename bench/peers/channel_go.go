@@ -21,7 +21,7 @@ func pingPong(rounds int, threads int) float64 {
 			panic("an item did not come back")
 		}
 	}
-	ns := nsSince(start) / float64(rounds)
+	ns := nsSince(start) / float64(2*rounds)
 	close(there)
 	return ns
 }
@@ -49,5 +49,5 @@ func main() {
 	measure("channel", "channel/pingpong", "ns", func() float64 { return pingPong(500000, 1) })
 	measure("channel", "channel/stream", "ns", func() float64 { return stream(1000000, 1) })
 	measure("channel", "channel/threads_stream", "ns", func() float64 { return stream(1000000, 2) })
-	measure("channel", "channel/threads_hop", "ns", func() float64 { return pingPong(20000, 2) / 2 })
+	measure("channel", "channel/threads_hop", "ns", func() float64 { return pingPong(20000, 2) })
 }

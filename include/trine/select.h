@@ -11,6 +11,7 @@
 #define TRINE_SELECT_H
 
 #include <trine.h>
+#include <trine/sync.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -87,6 +88,10 @@ TRINE_PUBLIC_ void trine_broadcast_close(trine_broadcast *b);
 
 /* Frees it and sets *b to NULL; nobody may be in a call on it any more, nor be joined. */
 TRINE_PUBLIC_ void trine_broadcast_free(trine_broadcast **b);
+
+/* Who waits in it, to send or to receive, and, in `held`, the items that the slowest subscriber has
+ * yet to read. Never waits; any thread. */
+TRINE_PUBLIC_ void trine_broadcast_stats(trine_broadcast *b, trine_sync_stats *ret_stats);
 
 #ifdef __cplusplus
 }

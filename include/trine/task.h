@@ -56,6 +56,14 @@ TRINE_PUBLIC_ int trine_submit_copy_task(trine_scope *s, trine_executor *on, con
     trine_submit_copy_task(s, on, &fn##_task, TRINE_ARG_(fn, arg), TRINE_HERE_)
 #define trine_spawn_copy(s, fn, arg) trine_submit_copy(s, NULL, fn, arg)
 
+/* A value for all that is called below, found by the address of its key; see TRINE_LET. `outer` is
+ * private. */
+typedef struct trine_value {
+    const void *key;
+    void *value;
+    const struct trine_value *outer;
+} trine_value;
+
 /* What one task has of its own. */
 typedef struct trine_task_opts {
     uint32_t size;
@@ -68,6 +76,10 @@ typedef struct trine_task_opts {
                                   * 0: the pool's */
     bool repeat TRINE_ZERO_;     /* it may be run again: when its worker process dies of it, it goes
                                   * to a new one; after the third it has failed for good */
+    trine_value *values TRINE_ZERO_; /* found by trine_value_get before those of its scope, the
+                                      * first one before the next; the task's until it is done, of
+                                      * one task at a time. Worker processes do not get them */
+    size_t value_count TRINE_ZERO_;
 } trine_task_opts;
 
 /* trine_submit and trine_start with options: trine_spawn_opts(s, parse, &arg, .name = "parser",
@@ -104,16 +116,9 @@ TRINE_PUBLIC_ void trine_ready(void);
 
 /* --- values --------------------------------------------------------------------------------- */
 
-/* A value for all that is called below: set with TRINE_LET, found by the address of its key. Lives
- * on the stack of the block that sets it; the inside is private. */
-typedef struct trine_value {
-    const void *key;
-    void *value;
-    const struct trine_value *outer;
-} trine_value;
-
-/* Sets a value until trine_value_pop, in the caller's task; pop in the reverse order, else it
- * aborts. Prefer TRINE_LET. Never wait; not in callbacks. */
+/* Sets a value, which lives on the stack of the block that sets it, until trine_value_pop, in the
+ * caller's task; pop in the reverse order, else it aborts. Prefer TRINE_LET. Never wait; not in
+ * callbacks. */
 TRINE_PUBLIC_ trine_value *trine_value_push(trine_value *v);
 TRINE_PUBLIC_ void trine_value_pop(trine_value **v);
 

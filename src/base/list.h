@@ -57,6 +57,13 @@ static inline struct list *list_pop(struct list *head) {
     return node;
 }
 
+static inline size_t list_count(const struct list *head) {
+    size_t n = 0;
+    LIST_EACH(node, head)
+    n++;
+    return n;
+}
+
 /* All nodes of `from` go to the end of `to`. */
 static inline void list_append(struct list *to, struct list *from) {
     if (list_empty(from))

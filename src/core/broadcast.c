@@ -178,3 +178,12 @@ void trine_broadcast_free(trine_broadcast **b) {
     free(*b);
     *b = NULL;
 }
+
+void trine_broadcast_stats(trine_broadcast *b, trine_sync_stats *ret_stats) {
+    pthread_mutex_lock(&b->lock);
+    find_floor(b);
+    uint64_t held = b->next - b->floor;
+    *ret_stats = (trine_sync_stats){.waiters = list_count(&b->senders) + list_count(&b->receivers),
+                                    .held = held < b->capacity ? held : b->capacity};
+    pthread_mutex_unlock(&b->lock);
+}

@@ -119,13 +119,30 @@ static void leave_channel(struct strand *s, int reason) {
         strand_unpark(s, reason);
 }
 
-/* With the lock held, which it drops. */
-static int wait_in(trine_channel *c, struct list *queue, struct strand *self, void *item,
-                   const struct wait_kind *kind, bool quick) {
-    struct channel_wait w = {.waiter = {.item = item}, .channel = c};
+/* With the lock held, which it drops. Apart, so that who need not wait saves no registers for it;
+ * what of the waiter nobody reads is not set. */
+static __attribute__((noinline)) int wait_in(trine_channel *c, struct list *queue,
+                                             struct strand *self, void *item,
+                                             const struct wait_kind *kind, bool quick) {
+    struct channel_wait w;
+    w.channel = c;
+    w.waiter.item = item;
+    w.waiter.selection = NULL;
     waitq_add(queue, &w.waiter, self, NULL);
     home_lock_drop(&c->lock, quick);
-    return strand_park(self, kind, &w);
+    return strand_park_here(self, kind, &w);
+}
+
+/* Drops the lock, and wakes whom `wake` names. While the lock is quick, no other thread has ever
+ * been here, so whoever waits is of this loop. */
+static inline void drop_and_wake(trine_channel *c, bool quick, struct waiter *wake) {
+    home_lock_drop(&c->lock, quick);
+    if (!wake)
+        return;
+    if (__builtin_expect(quick, 1))
+        waiter_end_here(wake, 0);
+    else
+        waitq_wake(wake, 0);
 }
 
 int trine_channel_send(trine_channel *c, const void *item) {
@@ -139,9 +156,7 @@ int trine_channel_send(trine_channel *c, const void *item) {
     r = try_send(c, item, &wake);
     if (r == -EAGAIN)
         return wait_in(c, &c->senders, self, (void *)item, &kind, quick);
-    home_lock_drop(&c->lock, quick);
-    if (wake)
-        waitq_wake(wake, 0);
+    drop_and_wake(c, quick, wake);
     return r;
 }
 
@@ -156,9 +171,7 @@ int trine_channel_recv(trine_channel *c, void *ret_item) {
     r = try_recv(c, ret_item, &wake);
     if (r == -EAGAIN)
         return wait_in(c, &c->receivers, self, ret_item, &kind, quick);
-    home_lock_drop(&c->lock, quick);
-    if (wake)
-        waitq_wake(wake, 0);
+    drop_and_wake(c, quick, wake);
     return r;
 }
 
@@ -166,9 +179,7 @@ int trine_channel_try_send(trine_channel *c, const void *item) {
     struct waiter *wake;
     bool quick = home_lock_take(&c->lock);
     int r = try_send(c, item, &wake);
-    home_lock_drop(&c->lock, quick);
-    if (wake)
-        waitq_wake(wake, 0);
+    drop_and_wake(c, quick, wake);
     return r;
 }
 
@@ -176,9 +187,7 @@ int trine_channel_try_recv(trine_channel *c, void *ret_item) {
     struct waiter *wake;
     bool quick = home_lock_take(&c->lock);
     int r = try_recv(c, ret_item, &wake);
-    home_lock_drop(&c->lock, quick);
-    if (wake)
-        waitq_wake(wake, 0);
+    drop_and_wake(c, quick, wake);
     return r;
 }
 
@@ -219,16 +228,9 @@ void trine_channel_free(trine_channel **c) {
     *c = NULL;
 }
 
-static size_t count(const struct list *waiters) {
-    size_t n = 0;
-    LIST_EACH(node, waiters)
-    n++;
-    return n;
-}
-
 void trine_channel_stats(trine_channel *c, trine_sync_stats *ret_stats) {
     bool quick = home_lock_take(&c->lock);
-    *ret_stats =
-        (trine_sync_stats){.waiters = count(&c->senders) + count(&c->receivers), .held = c->count};
+    *ret_stats = (trine_sync_stats){.waiters = list_count(&c->senders) + list_count(&c->receivers),
+                                    .held = c->count};
     home_lock_drop(&c->lock, quick);
 }

@@ -6,6 +6,7 @@
 #include "core/future.h"
 #include "core/scope.h"
 #include "core/switch.h"
+#include "core/waitq.h"
 
 #include <errno.h>
 
@@ -68,6 +69,14 @@ static inline void strand_unpark_here(struct strand *s, int status) {
     s->result = status;
     if (s->stack)
         loop_make_ready(s->loop, s);
+}
+
+/* What waitq_wake does on the waiter's own thread. */
+static inline void waiter_end_here(struct waiter *w, int status) {
+    w->status = status;
+    if (__builtin_expect(w->selection != NULL, 0))
+        w->selection->arrived = true;
+    strand_unpark_here(w->strand, status);
 }
 
 #endif

@@ -53,7 +53,7 @@ struct trine_future {
     bool cancel_told;    /* whoever runs it has been asked to end it */
     bool listed;         /* its failure is in the scope's list of errors, which owns it */
     bool copied : 1;     /* its argument is a copy on the heap */
-    bool options : 1;    /* it has a name, a stack size or a timeout of its own */
+    bool options : 1;    /* it has a name, a stack size, a timeout or values of its own */
     bool repeat : 1;     /* it may be run again if who ran it died */
     _Atomic int16_t why; /* what its end was asked for with; set before `cancel` */
     union {
@@ -61,6 +61,9 @@ struct trine_future {
         struct trine_error error; /* when done, in the place of what is needed no more */
         struct {
             void *arg;
+            const trine_task *task;    /* NULL: it is a bytes task */
+            struct trine_executor *on; /* NULL: a coroutine */
+            struct strand *strand;     /* a coroutine's */
             union {
                 struct {
                     trine_bytes in; /* of a bytes task */
@@ -69,12 +72,10 @@ struct trine_future {
                 struct {
                     const char *name; /* NULL: its function's */
                     size_t stack_size;
-                    int64_t timeout; /* 0: its executor's */
-                } own;               /* with options */
+                    int64_t timeout;                  /* 0: its executor's */
+                    const struct trine_value *values; /* NULL: its scope's */
+                } own;                                /* with options */
             };
-            const trine_task *task;    /* NULL: it is a bytes task */
-            struct trine_executor *on; /* NULL: a coroutine */
-            struct strand *strand;     /* a coroutine's */
             const trine_bytes_task *bytes_task;
             struct list in_queue; /* in scope->pending; started: the executor's, under its lock */
 

@@ -14,6 +14,7 @@
 #include "core/executor.h"
 #include "core/loop_executor.h"
 #include "core/overflow.h"
+#include "core/value.h"
 #include "core/waitlist.h"
 
 #include <stdlib.h>
@@ -116,7 +117,10 @@ static __attribute__((noinline)) struct strand *make_special(struct loop *l, str
         return NULL;
     if (census_runs())
         census_fill(stack);
-    return make_on(stack, l, f, reason, coroutine_main_special);
+    struct strand *made = make_on(stack, l, f, reason, coroutine_main_special);
+    if (f->options)
+        made->values = f->own.values;
+    return made;
 }
 
 static inline struct strand *make_coroutine(struct loop *l, struct trine_future *f, int reason) {
@@ -245,6 +249,7 @@ static inline __attribute__((always_inline)) void fill_record(struct trine_futur
         f->own.name = start.opts->name;
         f->own.stack_size = start.opts->stack_size;
         f->own.timeout = start.opts->timeout;
+        f->own.values = value_link(start.opts->values, start.opts->value_count, s->values);
         f->repeat = start.opts->repeat;
     }
     f->strand = NULL;

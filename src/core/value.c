@@ -4,7 +4,7 @@
  *
  * Rejected: the list of who starts the task (a scope that was opened further out would keep tasks
  * whose values are gone). */
-#include <trine/task.h>
+#include "core/value.h"
 
 #include "base/panic.h"
 #include "core/enter.h"
@@ -27,6 +27,14 @@ void trine_value_pop(trine_value **v) {
     REQUIRE(self->values == *v, "values were not taken away in the reverse order of setting them");
     self->values = (*v)->outer;
     *v = NULL;
+}
+
+const trine_value *value_link(trine_value *values, size_t n, const trine_value *outer) {
+    while (n-- > 0) {
+        values[n].outer = outer;
+        outer = &values[n];
+    }
+    return outer;
 }
 
 void *trine_value_get(const void *key) {

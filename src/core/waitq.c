@@ -3,7 +3,7 @@
  * Rejected: a lock inside each waiter (two locks a wake-up). */
 #include "core/waitq.h"
 
-#include "core/loop.h"
+#include "core/enter.h"
 
 void waitq_add(struct list *queue, struct waiter *w, struct strand *self, pthread_mutex_t *lock) {
     w->strand = self;
@@ -41,22 +41,15 @@ struct waiter *waitq_pop(struct list *queue) {
     return NULL;
 }
 
-static void end_wait(struct waiter *w, int status) {
-    w->status = status;
-    if (w->selection)
-        w->selection->arrived = true;
-    strand_unpark(w->strand, status);
-}
-
 static void wake_arrived(struct message *m) {
     struct waiter *w = container_of(m, struct waiter, wake);
-    end_wait(w, w->status);
+    waiter_end_here(w, w->status);
 }
 
 void waitq_wake(struct waiter *w, int status) {
     struct loop *home = w->strand->loop;
     if (home == loop_here()) {
-        end_wait(w, status);
+        waiter_end_here(w, status);
         return;
     }
     w->status = status;

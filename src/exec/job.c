@@ -22,7 +22,7 @@ static int run_on(struct strand *self, struct trine_future *f, int (*run)(void *
     struct scope *outer_scope = self->scope;
     const struct trine_value *outer_values = self->values;
     self->task = f;
-    self->values = f->scope->values;
+    self->values = f->options ? f->own.values : f->scope->values;
     int status = run ? run(arg) : f->bytes_task->run(f->in, f->out);
     REQUIRE(self->scope == outer_scope,
             "the task %s, started at %s, returned inside a scope: close it", future_name(f),

@@ -3,6 +3,7 @@
  * list, with the tests elsewhere. The cases are ours; what is checked is theirs. */
 #include "loop_case.h"
 
+#include <trine/select.h>
 #include <trine/sync.h>
 #include <trine/task.h>
 
@@ -501,5 +502,20 @@ IN_LOOP(statistics_tell_who_waits) {
     trine_once_stats(&once, &stats);
     CHECK(stats.waiters == 0 && stats.held == 0 && !stats.owner);
     trine_channel_free(&c);
+    trine_broadcast *b = trine_broadcast_new(sizeof(int), 4, false);
+    trine_subscriber slow, quick;
+    trine_broadcast_join(b, &slow);
+    trine_broadcast_join(b, &quick);
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(trine_broadcast_send(b, &i));
+    int item;
+    CHECK_OK(trine_broadcast_recv(b, &quick, &item));
+    trine_broadcast_stats(b, &stats);
+    CHECK(stats.waiters == 0 && stats.held == 3);
+    trine_broadcast_leave(b, &slow);
+    trine_broadcast_stats(b, &stats);
+    CHECK_EQ(stats.held, 2);
+    trine_broadcast_leave(b, &quick);
+    trine_broadcast_free(&b);
     return 0;
 }

@@ -357,6 +357,37 @@ IN_LOOP(a_task_inherits_the_values_of_its_scope) {
     return 0;
 }
 
+static int read_values_below(struct reader *r) {
+    TRINE_SCOPE(s);
+    trine_spawn(s, read_values, r);
+    return trine_join(s);
+}
+TRINE_TASK(read_values_below, struct reader);
+
+IN_LOOP(a_task_may_have_values_of_its_own) {
+    struct reader r[3] = {0};
+    TRINE_LET(&user, (char *)"ann");
+    TRINE_LET(&colour, (char *)"red");
+    trine_value mine[2] = {{&colour, (char *)"blue", NULL}, {&colour, (char *)"grey", NULL}};
+    trine_value others = {&user, (char *)"bob", NULL};
+    TRINE_SCOPE(s);
+    trine_executor *pool;
+    CHECK_OK(trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 1)));
+    trine_spawn_opts(s, read_values_below, &r[0], .values = mine, .value_count = 2);
+    trine_submit_opts(s, pool, read_values, &r[1], .values = &others, .value_count = 1);
+    trine_spawn_opts(s, read_values, &r[2], .name = "none of its own");
+    CHECK_OK(trine_join(s));
+    CHECK_STR(r[0].user, "ann");
+    CHECK_STR(r[0].colour, "blue");
+    CHECK_STR(r[1].user, "bob");
+    CHECK_STR(r[1].colour, "red");
+    CHECK_STR(r[2].user, "ann");
+    CHECK_STR(r[2].colour, "red");
+    CHECK(strcmp(trine_value_get(&user), "ann") == 0);
+    trine_executor_close(&pool);
+    return 0;
+}
+
 IN_LOOP(a_value_set_after_the_scope_does_not_reach_its_tasks) {
     struct reader r = {0};
     TRINE_SCOPE(s);
