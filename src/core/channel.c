@@ -4,8 +4,15 @@
  * full; so never both, but for those whose select was decided elsewhere, whom waitq_pop passes
  * over. A value goes straight to a waiting receiver; a sender that waits has its value taken over
  * by the receiver that makes room. Nothing is consumed by a cancelled wait.
- * Lock order: the channel's lock alone.
- * Rejected: a lock-free ring with separate parking (the order of waiters would be lost). */
+ *
+ * Once two threads have been here the lock is two: all else needs both, but who sends while nobody
+ * waits and there is room takes the senders' half alone, who receives while nobody waits and there
+ * is an item the receivers'. Queues and `closed` change under both, so either half may read them.
+ * So a sender and a receiver that keep pace never meet but in the items.
+ *
+ * Lock order: senders' half, receivers' half; several channels by address.
+ * Rejected: a lock-free ring with separate parking (the order of waiters would be lost); one lock
+ * for both sides (110 to 150 ns an item between threads, against 40 to 60). */
 #include "core/channel.h"
 
 #include <trine/sync.h>
@@ -22,13 +29,15 @@ trine_channel *trine_channel_new(size_t item_size, size_t capacity) {
     REQUIRE(item_size > 0, "a channel needs items of a size");
     size_t bytes;
     if (__builtin_mul_overflow(item_size, capacity, &bytes) ||
-        __builtin_add_overflow(bytes, sizeof(trine_channel), &bytes))
+        __builtin_add_overflow(bytes, sizeof(trine_channel) + CACHE_LINE - 1, &bytes))
         return NULL;
-    trine_channel *c = FAULT(malloc(bytes), NULL, ENOMEM);
+    trine_channel *c =
+        FAULT(aligned_alloc(CACHE_LINE, bytes / CACHE_LINE * CACHE_LINE), NULL, ENOMEM);
     if (!c)
         return NULL;
     *c = (trine_channel){.item_size = item_size, .capacity = capacity, .end = item_size * capacity};
     home_lock_init(&c->lock);
+    home_lock_mutex_init(&c->receiving);
     list_init(&c->receivers);
     list_init(&c->senders);
     return c;
@@ -42,19 +51,86 @@ static inline void copy(void *to, const void *from, size_t size) {
         memcpy(to, from, size);
 }
 
+/* Each of the two numbers is written by one side, which need not ask for its own. */
+static inline uint64_t number(const _Atomic uint64_t *n) {
+    return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+static inline uint64_t number_of_others(const _Atomic uint64_t *n) {
+    return atomic_load_explicit(n, memory_order_acquire);
+}
+
+static inline size_t items(const trine_channel *c) {
+    return number(&c->sent) - number(&c->taken);
+}
+
 static inline void put(trine_channel *c, const void *item) {
     copy(c->ring + c->in, item, c->item_size);
     size_t next = c->in + c->item_size;
     c->in = next == c->end ? 0 : next;
-    c->count++;
+    atomic_store_explicit(&c->sent, number(&c->sent) + 1, memory_order_release);
 }
 
 static inline void take(trine_channel *c, void *item) {
     copy(item, c->ring + c->out, c->item_size);
     size_t next = c->out + c->item_size;
     c->out = next == c->end ? 0 : next;
-    c->count--;
+    atomic_store_explicit(&c->taken, number(&c->taken) + 1, memory_order_release);
 }
+
+/* --- two threads --- */
+
+void channel_lock_rest(trine_channel *c) {
+    pthread_mutex_lock(&c->receiving);
+    atomic_store_explicit(&c->split, true, memory_order_release);
+}
+
+static inline bool is_split(const trine_channel *c) {
+    return __builtin_expect(atomic_load_explicit(&c->split, memory_order_acquire), 0);
+}
+
+static inline bool nobody_waits(const trine_channel *c) {
+    return list_empty(&c->receivers) && list_empty(&c->senders);
+}
+
+/* Under the senders' half. */
+static inline bool has_room(trine_channel *c) {
+    uint64_t sent = number(&c->sent);
+    if (sent - c->taken_seen < c->capacity)
+        return true;
+    c->taken_seen = number_of_others(&c->taken);
+    return sent - c->taken_seen < c->capacity;
+}
+
+/* Under the receivers' half. */
+static inline bool has_item(trine_channel *c) {
+    uint64_t taken = number(&c->taken);
+    if (c->sent_seen > taken)
+        return true;
+    c->sent_seen = number_of_others(&c->sent);
+    return c->sent_seen > taken;
+}
+
+/* With half of the lock; false: that is not enough, nothing has happened. */
+static bool send_by_half(trine_channel *c, const void *item) {
+    pthread_mutex_lock(&c->lock.mutex);
+    bool can = nobody_waits(c) && !c->closed && has_room(c);
+    if (can)
+        put(c, item);
+    pthread_mutex_unlock(&c->lock.mutex);
+    return can;
+}
+
+static bool recv_by_half(trine_channel *c, void *ret_item) {
+    pthread_mutex_lock(&c->receiving);
+    bool can = nobody_waits(c) && has_item(c);
+    if (can)
+        take(c, ret_item);
+    pthread_mutex_unlock(&c->receiving);
+    return can;
+}
+
+/* --- one item --- */
 
 static inline struct waiter *first_of(struct list *queue) {
     return list_empty(queue) ? NULL : waitq_pop(queue);
@@ -67,7 +143,7 @@ static inline int try_send(trine_channel *c, const void *item, struct waiter **r
     struct waiter *receiver = first_of(&c->receivers);
     if (receiver)
         copy(receiver->item, item, c->item_size);
-    else if (c->count < c->capacity)
+    else if (items(c) < c->capacity)
         put(c, item);
     else
         return -EAGAIN;
@@ -77,7 +153,7 @@ static inline int try_send(trine_channel *c, const void *item, struct waiter **r
 
 static inline int try_recv(trine_channel *c, void *ret_item, struct waiter **ret_wake) {
     *ret_wake = NULL;
-    if (c->count) {
+    if (items(c)) {
         take(c, ret_item);
         struct waiter *sender = first_of(&c->senders);
         if (sender)
@@ -110,11 +186,11 @@ struct channel_wait {
 
 static void leave_channel(struct strand *s, int reason) {
     struct channel_wait *w = s->wait_arg;
-    bool quick = home_lock_take(&w->channel->lock);
+    bool quick = channel_lock(w->channel);
     bool queued = !list_empty(&w->waiter.node);
     if (queued)
         list_remove(&w->waiter.node);
-    home_lock_drop(&w->channel->lock, quick);
+    channel_unlock(w->channel, quick);
     if (queued)
         strand_unpark(s, reason);
 }
@@ -129,14 +205,14 @@ static __attribute__((noinline)) int wait_in(trine_channel *c, struct list *queu
     w.waiter.item = item;
     w.waiter.selection = NULL;
     waitq_add(queue, &w.waiter, self, NULL);
-    home_lock_drop(&c->lock, quick);
+    channel_unlock(c, quick);
     return strand_park_here(self, kind, &w);
 }
 
 /* Drops the lock, and wakes whom `wake` names. While the lock is quick, no other thread has ever
  * been here, so whoever waits is of this loop. */
 static inline void drop_and_wake(trine_channel *c, bool quick, struct waiter *wake) {
-    home_lock_drop(&c->lock, quick);
+    channel_unlock(c, quick);
     if (!wake)
         return;
     if (__builtin_expect(quick, 1))
@@ -151,8 +227,10 @@ int trine_channel_send(trine_channel *c, const void *item) {
     int r = strand_enter_here(&self);
     if (r < 0)
         return r;
+    if (is_split(c) && send_by_half(c, item))
+        return 0;
     struct waiter *wake;
-    bool quick = home_lock_take(&c->lock);
+    bool quick = channel_lock(c);
     r = try_send(c, item, &wake);
     if (r == -EAGAIN)
         return wait_in(c, &c->senders, self, (void *)item, &kind, quick);
@@ -166,8 +244,10 @@ int trine_channel_recv(trine_channel *c, void *ret_item) {
     int r = strand_enter_here(&self);
     if (r < 0)
         return r;
+    if (is_split(c) && recv_by_half(c, ret_item))
+        return 0;
     struct waiter *wake;
-    bool quick = home_lock_take(&c->lock);
+    bool quick = channel_lock(c);
     r = try_recv(c, ret_item, &wake);
     if (r == -EAGAIN)
         return wait_in(c, &c->receivers, self, ret_item, &kind, quick);
@@ -177,7 +257,7 @@ int trine_channel_recv(trine_channel *c, void *ret_item) {
 
 int trine_channel_try_send(trine_channel *c, const void *item) {
     struct waiter *wake;
-    bool quick = home_lock_take(&c->lock);
+    bool quick = channel_lock(c);
     int r = try_send(c, item, &wake);
     drop_and_wake(c, quick, wake);
     return r;
@@ -185,7 +265,7 @@ int trine_channel_try_send(trine_channel *c, const void *item) {
 
 int trine_channel_try_recv(trine_channel *c, void *ret_item) {
     struct waiter *wake;
-    bool quick = home_lock_take(&c->lock);
+    bool quick = channel_lock(c);
     int r = try_recv(c, ret_item, &wake);
     drop_and_wake(c, quick, wake);
     return r;
@@ -197,13 +277,13 @@ void trine_channel_close_error(trine_channel *c, int error) {
     REQUIRE(error < 0 && error != -EAGAIN,
             "a channel is closed with a negative errno other than -EAGAIN, not %d", error);
     struct taken taken = {0};
-    bool quick = home_lock_take(&c->lock);
+    bool quick = channel_lock(c);
     if (!c->closed)
         c->closed = error;
     error = c->closed;
     taken_add_all(&taken, &c->receivers);
     taken_add_all(&taken, &c->senders);
-    home_lock_drop(&c->lock, quick);
+    channel_unlock(c, quick);
     taken_wake(&taken, error);
 }
 
@@ -212,9 +292,9 @@ void trine_channel_close(trine_channel *c) {
 }
 
 size_t trine_channel_count(trine_channel *c) {
-    bool quick = home_lock_take(&c->lock);
-    size_t count = c->count;
-    home_lock_drop(&c->lock, quick);
+    bool quick = channel_lock(c);
+    size_t count = items(c);
+    channel_unlock(c, quick);
     return count;
 }
 
@@ -224,13 +304,14 @@ void trine_channel_free(trine_channel **c) {
     REQUIRE(list_empty(&(*c)->receivers) && list_empty(&(*c)->senders),
             "a channel was freed while tasks wait in it: close it and join them before");
     home_lock_done(&(*c)->lock);
+    pthread_mutex_destroy(&(*c)->receiving);
     free(*c);
     *c = NULL;
 }
 
 void trine_channel_stats(trine_channel *c, trine_sync_stats *ret_stats) {
-    bool quick = home_lock_take(&c->lock);
+    bool quick = channel_lock(c);
     *ret_stats = (trine_sync_stats){.waiters = list_count(&c->senders) + list_count(&c->receivers),
-                                    .held = c->count};
-    home_lock_drop(&c->lock, quick);
+                                    .held = items(c)};
+    channel_unlock(c, quick);
 }

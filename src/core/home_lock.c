@@ -35,13 +35,17 @@ void home_lock_init(struct home_lock *l) {
     atomic_init(&l->home, NULL);
     atomic_init(&l->busy, false);
     atomic_init(&l->shared, !barriers_work());
+    home_lock_mutex_init(&l->mutex);
+}
+
+void home_lock_mutex_init(pthread_mutex_t *mutex) {
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
 #ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
     /* It is held for some nanoseconds: a look or two more are cheaper than the kernel. */
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
 #endif
-    pthread_mutex_init(&l->mutex, &attr);
+    pthread_mutex_init(mutex, &attr);
     pthread_mutexattr_destroy(&attr);
 }
 

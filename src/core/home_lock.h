@@ -23,6 +23,10 @@ struct home_lock {
 };
 
 void home_lock_init(struct home_lock *l);
+
+/* Another mutex of the same kind, for beside it. */
+void home_lock_mutex_init(pthread_mutex_t *mutex);
+
 void home_lock_done(struct home_lock *l);
 
 /* The rest of home_lock_take: for strangers, and for the first of all. */

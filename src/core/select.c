@@ -74,12 +74,12 @@ static void sort_channels(struct select *s) {
 
 static void lock_all(struct select *s) {
     for (size_t i = 0; i < s->channel_count; i++)
-        s->quick[i] = home_lock_take(&s->channels[i]->lock);
+        s->quick[i] = channel_lock(s->channels[i]);
 }
 
 static void unlock_all(struct select *s) {
     for (size_t i = s->channel_count; i-- > 0;)
-        home_lock_drop(&s->channels[i]->lock, s->quick[i]);
+        channel_unlock(s->channels[i], s->quick[i]);
 }
 
 /* --- what can happen now --- */
