@@ -25,7 +25,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { SWITCHES_PER_TURN = 512 };
+enum { SWITCHES_PER_TURN = 512, PATIENCE_MOST = 64 };
 #define STUCK_AFTER TRINE_SEC(1)
 
 int64_t loop_read_clock(struct loop *l) {
@@ -34,12 +34,14 @@ int64_t loop_read_clock(struct loop *l) {
 
 /* --- the inbox --- */
 
-void loop_post(struct loop *to, struct message *m) {
+void loop_post_quietly(struct loop *to, struct message *m) {
     struct message *newest = atomic_load_explicit(&to->inbox, memory_order_relaxed);
     do
         m->next = newest;
     while (!atomic_compare_exchange_weak(&to->inbox, &newest, m));
-    /* From here on *m may be gone; *to never is (see loop_self.c). */
+}
+
+void loop_wake(struct loop *to) {
     if (atomic_load(&to->sleeping) == LOOP_AWAKE)
         return;
     switch (atomic_exchange(&to->sleeping, LOOP_AWAKE)) {
@@ -52,6 +54,16 @@ void loop_post(struct loop *to, struct message *m) {
         break;
     }
     }
+}
+
+void loop_wake_for(struct loop *to, int n) {
+    if (atomic_load(&to->sleeping) != LOOP_AWAKE && atomic_fetch_sub(&to->patience, n) <= n)
+        loop_wake(to);
+}
+
+void loop_post(struct loop *to, struct message *m) {
+    loop_post_quietly(to, m);
+    loop_wake(to); /* *m may be gone by now; *to never is (see loop_self.c) */
 }
 
 void loop_drain_inbox(struct loop *l) {
@@ -149,6 +161,8 @@ static bool spin(struct loop *l, int64_t deadline) {
 /* Sleeps until `deadline` or a message. Messages posted before `sleeping` was set are seen by the
  * look at the inbox after it; later ones find `sleeping` and wake us. */
 static void sleep_once(struct loop *l, int64_t deadline) {
+    int patience = l->awaited && *l->awaited < PATIENCE_MOST ? (int)*l->awaited : PATIENCE_MOST;
+    atomic_store_explicit(&l->patience, l->awaited ? patience : 1, memory_order_relaxed);
     atomic_store(&l->sleeping, l->backend ? LOOP_IN_BACKEND : LOOP_ON_FUTEX);
     if (!atomic_load(&l->inbox)) {
         if (l->backend)

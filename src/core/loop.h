@@ -38,10 +38,11 @@ struct loop {
         thread; /* the thread's own strand; in trine_run it waits for the main coroutine */
     const void *thread_low; /* bounds of the thread's stack, for sanitizers; learnt at a switch */
     size_t thread_size;
-    int64_t now;           /* as of this turn */
-    _Atomic uint64_t turn; /* written by its thread alone */
-    int64_t spin;          /* ns to look for messages before sleeping */
-    uint64_t dice;         /* of select's choice; never 0 */
+    int64_t now;             /* as of this turn */
+    _Atomic uint64_t turn;   /* written by its thread alone */
+    int64_t spin;            /* ns to look for messages before sleeping */
+    const unsigned *awaited; /* how many tasks must come back before anything can go on; or NULL */
+    uint64_t dice;           /* of select's choice; never 0 */
     struct timers timers;
     struct backend *backend; /* opened at the first I/O */
     struct watch wake_watch;
@@ -51,6 +52,7 @@ struct loop {
 
     _Alignas(64) _Atomic(struct message *) inbox; /* newest first */
     atomic_uint sleeping; /* LOOP_AWAKE, or where a poster finds the sleeper */
+    atomic_int patience;  /* while it sleeps: so many tasks may come back before it is woken */
     int wake_fd;          /* eventfd, -1 until the backend is opened; kept when recycled */
     struct loop *next_free, *next_of_all;
     pid_t tid;                /* of its thread */

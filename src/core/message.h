@@ -17,4 +17,11 @@ struct message {
  * message belongs to the receiver. A message must not be posted again before it was handled. */
 void loop_post(struct loop *to, struct message *m) SEAM(loop_post);
 
+/* Its two parts, for who posts many: hands the message over; wakes the thread if it sleeps. */
+void loop_post_quietly(struct loop *to, struct message *m);
+void loop_wake(struct loop *to);
+
+/* Wakes it after n tasks have come back well, which it may not have waited for one by one. */
+void loop_wake_for(struct loop *to, int n);
+
 #endif

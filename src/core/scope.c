@@ -239,12 +239,19 @@ void scope_task_done(struct scope *s, struct trine_future *f, int status) {
 
 static const struct wait_kind joining = {.name = "join"};
 
+/* A thread without coroutines that only waits for all of them need not be woken for each. */
+static inline bool all_alike(const struct scope *s, const struct strand *self) {
+    return !self->stack && !s->waiting && s->policy != TRINE_FIRST;
+}
+
 /* Waits, cancelled or not: the kind has no abort. */
 static inline void drain(struct scope *s, struct strand *self) {
     while (s->running || s->waiting) {
         struct future_waiter w = {.strand = self};
         list_push(&s->idle_waiters, &w.node);
+        self->loop->awaited = all_alike(s, self) ? &s->running : NULL;
         strand_park_here(self, &joining, NULL);
+        self->loop->awaited = NULL;
         list_remove(&w.node);
     }
 }

@@ -18,11 +18,15 @@
 
 /* The highest bit of a claim: taken back. */
 #define TAKEN_BACK (UINT64_C(1) << 63)
-#define CLAIMS_SIZE (FLAG_CLAIMS_MOST * sizeof(flag_word))
-#define FLAGS_SIZE (CLAIMS_SIZE + sizeof(struct crash))
 
-static int page_new(flag_word **ret_page, int *ret_fd, int seals) {
-    size_t size = FLAGS_SIZE;
+/* What both write. */
+struct both {
+    flag_word claims[FLAG_CLAIMS_MOST];
+    struct crash crash;
+    struct stream_memory tasks, replies;
+};
+
+static int memory_new(void **ret_memory, size_t size, int *ret_fd, int seals) {
     int fd = (int)FAULT(memfd_create("trine-flag", MFD_CLOEXEC | MFD_ALLOW_SEALING), -1, EMFILE);
     if (fd < 0)
         return -errno;
@@ -37,37 +41,48 @@ static int page_new(flag_word **ret_page, int *ret_fd, int seals) {
         close(fd);
         return error;
     }
-    *ret_page = page;
+    *ret_memory = page;
     *ret_fd = fd;
     return 0;
 }
 
 int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
-    int r = page_new(&ret_flags->cancel, &ret_fds[FLAG_CANCEL], F_SEAL_FUTURE_WRITE);
+    void *cancel, *memory;
+    int r = memory_new(&cancel, sizeof(flag_word), &ret_fds[FLAG_CANCEL], F_SEAL_FUTURE_WRITE);
     if (r < 0)
         return r;
-    r = page_new(&ret_flags->claims, &ret_fds[FLAG_CLAIMS], 0);
+    r = memory_new(&memory, sizeof(struct both), &ret_fds[FLAG_CLAIMS], 0);
     if (r < 0) {
-        munmap(ret_flags->cancel, FLAGS_SIZE);
+        munmap(cancel, sizeof(flag_word));
         close(ret_fds[FLAG_CANCEL]);
         return r;
     }
-    ret_flags->crash = (struct crash *)((char *)ret_flags->claims + CLAIMS_SIZE);
+    struct both *b = memory;
+    *ret_flags = (struct flags){.cancel = cancel,
+                                .claims = b->claims,
+                                .crash = &b->crash,
+                                .in.memory = &b->replies,
+                                .out.memory = &b->tasks};
     return 0;
 }
 
 bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
-    void *cancel = mmap(NULL, FLAGS_SIZE, PROT_READ, MAP_SHARED, fds[FLAG_CANCEL], 0);
-    void *claim = mmap(NULL, FLAGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FLAG_CLAIMS], 0);
-    if (cancel == MAP_FAILED || claim == MAP_FAILED)
+    void *cancel = mmap(NULL, sizeof(flag_word), PROT_READ, MAP_SHARED, fds[FLAG_CANCEL], 0);
+    struct both *b =
+        mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE, MAP_SHARED, fds[FLAG_CLAIMS], 0);
+    if (cancel == MAP_FAILED || b == MAP_FAILED)
         return false;
-    *ret_flags = (struct flags){cancel, claim, (struct crash *)((char *)claim + CLAIMS_SIZE)};
+    *ret_flags = (struct flags){.cancel = cancel,
+                                .claims = b->claims,
+                                .crash = &b->crash,
+                                .in.memory = &b->tasks,
+                                .out.memory = &b->replies};
     return true;
 }
 
 void flags_free(struct flags *flags) {
-    munmap(flags->cancel, FLAGS_SIZE);
-    munmap(flags->claims, FLAGS_SIZE);
+    munmap(flags->cancel, sizeof(flag_word));
+    munmap(container_of(flags->claims, struct both, claims), sizeof(struct both));
 }
 
 static flag_word *claim_of(const struct flags *flags, uint64_t sequence) {

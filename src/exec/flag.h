@@ -1,9 +1,11 @@
-/* flag.h - words that the program shares with one worker. Each holds a task's number, and numbers
- * only grow, so that none needs a reset between tasks. */
+/* flag.h - the memory that the program shares with one worker: two streams of frames, what is left
+ * of it when it crashes, and words. Each word holds a task's number, and numbers only grow, so that
+ * none needs a reset between tasks. */
 #ifndef TRINE_EXEC_FLAG_H
 #define TRINE_EXEC_FLAG_H
 
 #include "exec/crash.h"
+#include "exec/stream.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,9 +19,10 @@ enum { FLAG_CANCEL, FLAG_CLAIMS, FLAGS };
 enum { FLAG_CLAIMS_MOST = 256 };
 
 struct flags {
-    flag_word *cancel;   /* the last task that was asked to end; only the program writes it */
-    flag_word *claims;   /* of each task, by its number: that it was begun, or taken back */
-    struct crash *crash; /* what the worker leaves when it crashes; behind the claims */
+    flag_word *cancel;     /* the last task that was asked to end; only the program writes it */
+    flag_word *claims;     /* of each task, by its number: that it was begun, or taken back */
+    struct crash *crash;   /* what the worker leaves when it crashes */
+    struct stream in, out; /* frames from the other side, and to it */
 };
 
 /* In the program: 0, the pages in *ret_flags and a descriptor of each for the worker in ret_fds,

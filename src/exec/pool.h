@@ -28,9 +28,12 @@ enum worker_state {
 
 /* A task that was sent to a worker. */
 struct assignment {
-    struct trine_future *future; /* NULL: none */
+    struct trine_future *future; /* NULL: it was taken back */
     struct frame frame;
 };
+
+/* How many a worker has at a time, at the most; far below FLAG_CLAIMS_MOST. */
+enum { SENT_MOST = 64 };
 
 struct worker {
     struct list node;      /* in pool->workers, or ->unused */
@@ -40,29 +43,32 @@ struct worker {
     uint32_t number; /* never used twice in a pool */
     pid_t pid;
     int pidfd; /* -1 until the zygote has told it */
-    int sock;
-    int far_end; /* the worker's end, kept open, so that a dead worker's does not read as ready */
+    int bell;  /* eventfd: it has written, or read */
     int reports;
     unsigned zygote; /* which one forked it */
-    struct watch frames_watch, reports_watch;
-    struct timer deadline, memory_check;
-    struct flags flags;
+    struct watch bell_watch, reports_watch;
+    struct timer deadline, memory_check, look;
+    int64_t look_every;
+    struct flags memory;
     bool terminated; /* it got SIGTERM for its task's sake: it takes no other */
     unsigned tasks;  /* that it has done */
-    unsigned skips;  /* frames of tasks taken back that it has not come to, at the most */
     uint64_t last_sequence;
     bool greeted;         /* it got as far as taking tasks */
     bool used_up;         /* it is to be replaced when it has nothing to do */
     int64_t born, looked; /* when it was asked for, when its memory was looked at last */
 
-    struct assignment task;  /* that it runs; none unless BUSY or KILLED */
-    struct assignment ahead; /* that it finds when it is through; may be taken back */
+    /* What it was sent and has not answered, a ring: the first is what it runs, unless it has yet
+     * to notice; the others are ahead, and may be taken back. Those that were have no future. The
+     * first and the last have one. Empty unless BUSY or KILLED. */
+    struct assignment sent[SENT_MOST];
+    unsigned first, count;
     uint8_t out_header[WIRE_HEADER];
-    uint64_t out_done; /* bytes sent, of header and body, of `ahead` or, if that is none, `task` */
+    uint64_t out_done; /* bytes sent, of header and body, of the last */
 
     uint8_t in_header[WIRE_HEADER];
     struct frame reply; /* valid when in_done >= WIRE_HEADER */
     uint64_t in_done;   /* bytes received, of header and body */
+    bool direct;        /* its body goes where it belongs */
     trine_buf scratch;  /* results of flat structs come here first */
 
     int verdict;             /* not 0: we killed it, and its task fails with this ... */
@@ -72,8 +78,8 @@ struct worker {
 /* Asks the zygote for a new worker: 0, or a negative errno; nothing is kept then. */
 int worker_start(struct pool *p, struct worker **ret_worker);
 
-/* Could it be sent a task while it runs another, so that it has the next one at once? */
-bool worker_takes_ahead(const struct worker *w, const struct trine_future *f);
+/* Could it be sent this task while it runs another, so that it has the next one at once? */
+bool worker_takes_ahead(struct worker *w, const struct trine_future *f);
 
 /* Sends an idle worker a task, or one that takes tasks ahead; `place` is its descriptor's. */
 void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place);
@@ -94,8 +100,21 @@ bool worker_is_used_up(struct worker *w);
 #define MEMORY_CHECK_EVERY TRINE_MS(50)
 void worker_check_memory(struct timer *memory_check);
 
-/* Takes back what was sent ahead: NULL when there is none, or the worker has begun it. */
-struct trine_future *worker_take_back(struct worker *w);
+/* Number i of what it was sent, from the first. */
+static inline struct assignment *worker_sent(struct worker *w, unsigned i) {
+    return &w->sent[(w->first + i) % SENT_MOST];
+}
+
+/* The task that it runs; NULL: none. */
+static inline struct trine_future *worker_task(struct worker *w) {
+    return w->count ? worker_sent(w, 0)->future : NULL;
+}
+
+/* Takes back number i, which is ahead: NULL when the worker has begun it, or it is back already. */
+struct trine_future *worker_take_back(struct worker *w, unsigned i);
+
+/* Takes back all that is ahead, into the queue; false: one of them has begun. */
+bool worker_return_ahead(struct worker *w);
 
 /* Asks one of its tasks that has begun to end, by steps (see grace); at the end kills the worker:
  * -ECANCELED. */
@@ -138,6 +157,9 @@ struct pool {
     char why_failed[160];   /* the last of them */
     struct timer retry;
     struct place_cache places;
+    bool batch;         /* the owners of what is given back are woken at its end */
+    struct loop *owner; /* the last of them, who is yet to be woken; or NULL */
+    int owner_count;    /* tasks that it was given back; INT_MAX: one of them failed */
 };
 
 /* Where a future is; who may post its control message follows from it. See processes.c. */
@@ -173,9 +195,15 @@ void pool_close_arrived(struct pool *p);
 /* supervisor.c: lets the workers go when the pool is closing and the last task was given back. */
 void pool_leave_if_done(struct pool *p);
 
-/* The worker is no more. `report` is NULL when the zygote died with it. `begun`: it had begun its
- * task, if it has one, and may have run a part of it. Nothing is ahead any more. */
+/* The worker is no more. `report` is NULL when the zygote died with it. `f` is the task that it
+ * had, or NULL; `begun`: it had begun it, and may have run a part of it. Nothing is ahead any more.
+ */
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,
-                      bool begun);
+                      struct trine_future *f, bool begun);
+
+/* processes.c: from here to the end, what is given back to one loop after the other wakes it once.
+ */
+void pool_batch_begin(struct pool *p);
+void pool_batch_end(struct pool *p);
 
 #endif

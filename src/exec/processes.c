@@ -22,6 +22,7 @@
 #include "core/waitq.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,13 @@ static struct pool *of(struct trine_executor *e) {
 
 /* --- giving back --- */
 
+static void wake_owner(struct pool *p) {
+    if (p->owner)
+        loop_wake_for(p->owner, p->owner_count);
+    p->owner = NULL;
+    p->owner_count = 0;
+}
+
 void pool_give_back(struct pool *p, struct trine_future *f, int status, struct failure *failure) {
     int phase = PHASE_HELD;
     bool cancel_under_way = !atomic_compare_exchange_strong(&f->phase, &phase, PHASE_RETURNED) &&
@@ -49,7 +57,25 @@ void pool_give_back(struct pool *p, struct trine_future *f, int status, struct f
         return; /* control_arrived gives it back */
     }
     atomic_fetch_sub(&p->live, 1);
-    future_done_remote(f, status, failure);
+    struct loop *owner = f->home;
+    if (!p->batch) {
+        future_done_remote(f, status, failure);
+        return;
+    }
+    if (p->owner != owner)
+        wake_owner(p);
+    p->owner = owner;
+    p->owner_count = status >= 0 && p->owner_count < INT_MAX ? p->owner_count + 1 : INT_MAX;
+    future_done_quietly(f, status, failure);
+}
+
+void pool_batch_begin(struct pool *p) {
+    p->batch = true;
+}
+
+void pool_batch_end(struct pool *p) {
+    p->batch = false;
+    wake_owner(p);
 }
 
 /* --- messages to the supervisor --- */
@@ -85,10 +111,11 @@ static void close_arrived(struct message *m) {
 
 /* --- submit, cancel --- */
 
+/* Who waits is let in when half of the queue is free: else it would be woken for each task. */
 void pool_queue_shrunk(struct pool *p) {
     pthread_mutex_lock(&p->lock);
     p->queued--;
-    struct waiter *next = p->queued < p->queue_limit ? waitq_pop(&p->submitters) : NULL;
+    struct waiter *next = p->queued <= p->queue_limit / 2 ? waitq_pop(&p->submitters) : NULL;
     pthread_mutex_unlock(&p->lock);
     if (next)
         waitq_wake(next, 0);

@@ -6,25 +6,26 @@
  * unless the worker died before it began it, as one does that was killed while idle: it says in a
  * shared word what it begins. A task that had not begun is given to another worker. A worker can
  * lie about that; supervisor.c bounds the repetitions. That it has died is told by its report
- * alone, not by the end of its stream.
+ * alone.
  *
- * While it runs one task it is sent the next one ahead, which saves it the round trip between two
- * (some 40 us). That one can be taken back by the same word, when another worker is idle or this
- * one is to end; its frame stays in the socket, and is skipped.
+ * While it runs one task it is sent the next ones ahead, as long as they fit into its stream as a
+ * whole. They can be taken back by the same word, when another worker is idle or this one is to
+ * end; their frames stay in the stream, and are skipped.
  *
- * Rejected: more than one ahead through a socket (each costs two system calls here and two there,
- * which is most of what a short task costs anyway). */
+ * It wakes us by its bell when it has something for us, but not for each of many short tasks; so as
+ * long as something is ahead we look at its stream now and then as well. */
 #include "exec/pool.h"
 
 #include "base/fault.h"
 #include "base/fdpass.h"
-#include "base/sanitizer.h"
+#include "base/futex.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,16 +33,13 @@
 #define START_TIMEOUT TRINE_SEC(30)
 #define LEAVE_TIMEOUT TRINE_SEC(2)
 
-/* More may not go into the socket at once, and what is half sent cannot be taken back. */
-enum { AHEAD_MOST = 16 << 10 };
+/* So often what it has written is looked at while something is ahead; less and less often while
+ * there is nothing. */
+#define LOOK_FIRST TRINE_MS(5)
+#define LOOK_LAST TRINE_MS(20)
 
-/* So often a task is taken back from behind one that takes long. */
-enum { SKIPS_MOST = 64 };
-
-#ifndef VALGRIND_DISABLE_ERROR_REPORTING
-#define VALGRIND_DISABLE_ERROR_REPORTING
-#define VALGRIND_ENABLE_ERROR_REPORTING
-#endif
+/* Frames that are taken at a time: workers take turns. */
+enum { FRAMES_AT_ONCE = 64 };
 
 /* --- limits --- */
 
@@ -56,31 +54,34 @@ void worker_kill(struct worker *w, int verdict, struct failure *failure) {
     w->state = WORKER_KILLED;
     w->verdict = verdict;
     w->failure = failure;
-    loop_watch(l, &w->frames_watch, 0);
+    loop_watch(l, &w->bell_watch, 0);
     loop_timer_stop(l, &w->deadline);
     loop_timer_stop(l, &w->memory_check);
+    loop_timer_stop(l, &w->look);
     if (w->pidfd >= 0) /* otherwise when it comes */
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
 }
 
-static bool receive(struct worker *w);
+static void receive(struct worker *w);
+
+static void wake_worker(struct worker *w) {
+    if (stream_wake_reader(&w->memory.out))
+        futex_wake_shared(&w->memory.out.memory->reader_sleeps, 1);
+}
 
 /* Of the task that it runs; 0: none. */
-static int64_t time_limit(const struct worker *w) {
-    const struct trine_future *f = w->task.future;
+static int64_t time_limit(struct worker *w) {
+    const struct trine_future *f = worker_task(w);
     return f->options && f->own.timeout ? f->own.timeout : w->pool->task_timeout;
 }
 
 /* The second step of a cancellation; the first was the flag, the third is the worker's end. What
  * was sent ahead must not meet the signal. */
 static void terminate(struct worker *w) {
-    struct trine_future *ahead = worker_take_back(w);
-    if (!ahead && w->ahead.future) {
+    if (!worker_return_ahead(w)) {
         loop_timer_start(w->pool->loop, &w->deadline, TRINE_MS(1)); /* the answer is on its way */
         return;
     }
-    if (ahead)
-        pool_task_returned(w->pool, ahead);
     w->terminated = w->used_up = true;
     if (w->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGTERM, NULL, 0);
@@ -90,11 +91,11 @@ static void terminate(struct worker *w) {
 static void deadline_passed(struct timer *t) {
     struct worker *w = container_of(t, struct worker, deadline);
     if (w->state == WORKER_BUSY) {
-        uint64_t late = w->task.frame.sequence;
+        uint64_t late = worker_sent(w, 0)->frame.sequence;
         receive(w); /* we may be late, not the worker */
-        if (w->state != WORKER_BUSY || w->task.frame.sequence != late)
+        if (w->state != WORKER_BUSY || worker_sent(w, 0)->frame.sequence != late)
             return;
-        if (atomic_load(&w->task.future->cancel) && !w->terminated)
+        if (atomic_load(&worker_task(w)->cancel) && !w->terminated)
             terminate(w);
         else if (w->terminated)
             worker_kill(w, -ECANCELED, failure_new(0, "it was cancelled"));
@@ -107,12 +108,19 @@ static void deadline_passed(struct timer *t) {
 }
 
 void worker_cancel_task(struct worker *w, const struct trine_future *f) {
-    bool ahead = w->ahead.future == f;
     if (w->state != WORKER_BUSY)
         return;
-    atomic_store(w->flags.cancel, (ahead ? &w->ahead : &w->task)->frame.sequence);
-    if (ahead || w->terminated)
-        return; /* the steps begin when it is its turn; or its time was over as well */
+    unsigned i = 0;
+    while (worker_sent(w, i)->future != f)
+        i++;
+    atomic_store(w->memory.cancel, worker_sent(w, i)->frame.sequence);
+    if (w->terminated)
+        return;  /* its time was over as well */
+    if (i > 0) { /* it has begun, so there is an answer to the one before: the steps begin then */
+        loop_timer_stop(w->pool->loop, &w->look);
+        loop_timer_start(w->pool->loop, &w->look, 1);
+        return;
+    }
     loop_timer_stop(w->pool->loop, &w->deadline);
     loop_timer_start(w->pool->loop, &w->deadline, w->pool->grace / 2);
 }
@@ -128,8 +136,10 @@ void worker_leave(struct worker *w) {
     if (w->state == WORKER_IDLE)
         list_remove(&w->idle_node);
     w->state = WORKER_LEAVING;
-    shutdown(w->sock, SHUT_WR);
-    loop_watch(w->pool->loop, &w->frames_watch, 0);
+    atomic_store(&w->memory.out.memory->closed, true);
+    wake_worker(w);
+    loop_watch(w->pool->loop, &w->bell_watch, 0);
+    loop_timer_stop(w->pool->loop, &w->look);
     loop_timer_stop(w->pool->loop, &w->deadline);
     loop_timer_start(w->pool->loop, &w->deadline, LEAVE_TIMEOUT);
 }
@@ -142,44 +152,47 @@ static struct iovec body_of(const struct trine_future *f) {
     return (struct iovec){(void *)f->in.ptr, f->in.len};
 }
 
-static const struct assignment *newest(const struct worker *w) {
-    return w->ahead.future ? &w->ahead : &w->task;
+static const struct assignment *newest(struct worker *w) {
+    return worker_sent(w, w->count - 1);
 }
 
-static bool all_sent(const struct worker *w) {
-    const struct assignment *a = newest(w);
-    return !a->future || w->out_done == WIRE_HEADER + a->frame.body;
+static bool all_sent(struct worker *w) {
+    return !w->count || w->out_done == WIRE_HEADER + newest(w)->frame.body;
 }
 
-/* Sends what the socket takes; watches for room while something is left. */
+static void violation(struct worker *w, const char *what) {
+    worker_kill(w, -EPROTO,
+                failure_new(SIGKILL, "worker %d was killed because it sent %s", (int)w->pid, what));
+}
+
+/* How much may be sent now; kills the worker when its stream is broken. */
+static size_t room_for(struct worker *w) {
+    size_t room = stream_room(&w->memory.out);
+    if (room != STREAM_BROKEN)
+        return room;
+    violation(w, "nothing that could be: it has read what was never sent");
+    return 0;
+}
+
+/* Sends what the stream takes of the newest; the bell tells of more room while something is left.
+ */
 static void send_more(struct worker *w) {
+    struct stream *s = &w->memory.out;
     while (w->state == WORKER_BUSY && !all_sent(w)) {
-        struct iovec parts[2] = {{w->out_header, WIRE_HEADER}, body_of(newest(w)->future)};
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-        uint64_t skip = w->out_done;
-        for (int i = 0; i < 2; i++) {
-            uint64_t part = skip < parts[i].iov_len ? skip : parts[i].iov_len;
-            parts[i].iov_base = (char *)parts[i].iov_base + part;
-            parts[i].iov_len -= part;
-            skip -= part;
-        }
-        VALGRIND_DISABLE_ERROR_REPORTING; /* a struct's padding and outputs may have no value yet */
-        ssize_t n = sendmsg(w->sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        VALGRIND_ENABLE_ERROR_REPORTING;
-        if (n >= 0)
-            w->out_done += (uint64_t)n;
-        else if (errno == EAGAIN)
+        size_t room = room_for(w);
+        if (!room && (w->state != WORKER_BUSY || stream_writer_sleeps(s, 0)))
             break;
-        else if (errno != EINTR)
-            worker_kill(w, -EOWNERDEAD,
-                        failure_new(0, "worker %d could not be reached: %s", (int)w->pid,
-                                    strerrordesc_np(errno)));
+        struct iovec part = {w->out_header + w->out_done, WIRE_HEADER - w->out_done};
+        if (w->out_done >= WIRE_HEADER) {
+            part = body_of(newest(w)->future);
+            part.iov_base = (char *)part.iov_base + (w->out_done - WIRE_HEADER);
+            part.iov_len -= w->out_done - WIRE_HEADER;
+        }
+        size_t n = part.iov_len < room ? part.iov_len : room;
+        stream_put(s, part.iov_base, n);
+        w->out_done += n;
     }
-    if (w->state != WORKER_BUSY)
-        return;
-    unsigned events = WATCH_READ | (all_sent(w) ? 0u : WATCH_WRITE);
-    if (w->frames_watch.events != events)
-        loop_watch(w->pool->loop, &w->frames_watch, events);
+    wake_worker(w);
 }
 
 /* The limits of the task that it runs now count from now. */
@@ -192,93 +205,115 @@ static void start_limits(struct worker *w) {
         loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
 }
 
-bool worker_takes_ahead(const struct worker *w, const struct trine_future *f) {
+bool worker_takes_ahead(struct worker *w, const struct trine_future *f) {
     unsigned most = w->pool->max_tasks;
-    return w->state == WORKER_BUSY && !w->ahead.future && !w->used_up && all_sent(w) &&
-           w->skips < SKIPS_MOST && body_of(f).iov_len <= AHEAD_MOST &&
-           (!most || w->tasks + 1 < most);
+    return w->state == WORKER_BUSY && w->count < SENT_MOST && !w->used_up && all_sent(w) &&
+           room_for(w) >= WIRE_HEADER + body_of(f).iov_len && w->state == WORKER_BUSY &&
+           (!most || w->tasks + w->count < most);
 }
 
 void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place) {
     struct pool *p = w->pool;
-    struct assignment a = {.future = f,
-                           .frame = {.type = FRAME_TASK,
-                                     .bytes = !f->task,
-                                     .worker = w->number,
-                                     .sequence = ++w->last_sequence,
-                                     .body = body_of(f).iov_len,
-                                     .offset = place->offset,
-                                     .first_out = f->task ? f->task->first_out : 0,
-                                     .limit = f->task ? 0 : p->max_result,
-                                     .module = place->module}};
-    wire_encode(&a.frame, w->out_header);
+    struct frame frame = {.type = FRAME_TASK,
+                          .bytes = !f->task,
+                          .worker = w->number,
+                          .sequence = ++w->last_sequence,
+                          .body = body_of(f).iov_len,
+                          .offset = place->offset,
+                          .first_out = f->task ? f->task->first_out : 0,
+                          .limit = f->task ? 0 : p->max_result,
+                          .module = place->module};
+    wire_encode(&frame, w->out_header);
     w->out_done = 0;
     if (!f->task)
         f->out->len = 0;
+    *worker_sent(w, w->count++) = (struct assignment){f, frame};
     if (w->state == WORKER_IDLE) {
         list_remove(&w->idle_node);
         w->state = WORKER_BUSY;
-        w->task = a;
         w->in_done = 0;
         start_limits(w);
-    } else {
-        w->ahead = a;
+    } else if (!w->look.running) {
+        loop_timer_start(p->loop, &w->look, w->look_every = LOOK_FIRST);
     }
     send_more(w);
 }
 
-struct trine_future *worker_take_back(struct worker *w) {
-    struct trine_future *f = w->ahead.future;
-    if (!f || !all_sent(w) || !flag_take_back(&w->flags, w->ahead.frame.sequence))
+/* Of what was taken back only what lies between others stays. */
+static void trim(struct worker *w) {
+    while (w->count && !worker_sent(w, 0)->future) {
+        w->first++;
+        w->count--;
+    }
+    while (w->count && !newest(w)->future)
+        w->count--;
+}
+
+struct trine_future *worker_take_back(struct worker *w, unsigned i) {
+    struct assignment *a = worker_sent(w, i);
+    struct trine_future *f = a->future;
+    if (!f || !flag_take_back(&w->memory, a->frame.sequence))
         return NULL;
-    w->ahead.future = NULL;
-    w->out_done = WIRE_HEADER + w->task.frame.body;
-    w->skips++;
+    a->future = NULL;
+    trim(w);
+    w->out_done = WIRE_HEADER + newest(w)->frame.body; /* all of what is ahead was sent */
     return f;
+}
+
+bool worker_return_ahead(struct worker *w) {
+    for (unsigned i = w->count; i-- > 1;) {
+        if (!worker_sent(w, i)->future)
+            continue;
+        struct trine_future *f = worker_take_back(w, i);
+        if (!f)
+            return false;
+        pool_task_returned(w->pool, f);
+    }
+    return true;
 }
 
 /* --- from the worker --- */
 
-static void violation(struct worker *w, const char *what) {
-    worker_kill(w, -EPROTO,
-                failure_new(SIGKILL, "worker %d was killed because it sent %s", (int)w->pid, what));
+/* What is there of what it wrote; kills the worker when its stream is broken. */
+static size_t ready_from(struct worker *w) {
+    size_t ready = stream_ready(&w->memory.in);
+    if (ready != STREAM_BROKEN)
+        return ready;
+    violation(w, "more than its stream can hold");
+    return 0;
 }
 
-/* Where the body of the present reply goes, and how much room there is: known before the header for
- * flat structs, and for bytes as far as the caller's buffer has room already. */
-static struct iovec body_room(struct worker *w) {
-    if (w->state != WORKER_BUSY)
-        return (struct iovec){NULL, 0};
-    const struct frame *sent = &w->task.frame;
-    trine_buf *b = sent->bytes ? w->task.future->out : &w->scratch;
-    size_t room = sent->bytes ? b->cap : sent->body - sent->first_out;
-    if (w->in_done >= WIRE_HEADER)
-        room = w->reply.body;
-    else if (w->ahead.future)
-        room = 0; /* behind a short reply the next one may have come already */
-    return (struct iovec){b->ptr, room < b->cap ? room : b->cap};
+/* Where the body of the present reply goes. To a flat argument itself only when it is all there: a
+ * worker that dies in the middle of it must not leave half of it. */
+static char *body_place(struct worker *w) {
+    struct trine_future *f = worker_task(w);
+    if (w->direct)
+        return (char *)f->arg + f->task->first_out;
+    return f->task ? (char *)w->scratch.ptr : (char *)f->out->ptr;
 }
 
-/* The header is complete: 0, or the worker was killed. */
-static int take_header(struct worker *w) {
+/* The header is complete, `ready` bytes are there behind it: 0, or the worker was killed. */
+static int take_header(struct worker *w, size_t ready) {
     const char *wrong = wire_decode(w->in_header, &w->reply);
     if (!wrong && w->state == WORKER_STARTING) {
         if (w->reply.type != FRAME_HELLO || w->reply.worker != w->number)
             wrong = "no greeting";
     } else if (!wrong) {
-        wrong = wire_check_reply(&w->reply, &w->task.frame);
+        wrong = wire_check_reply(&w->reply, &worker_sent(w, 0)->frame);
     }
-    if (!wrong && w->in_done > WIRE_HEADER + w->reply.body)
-        wrong = "more than it announced";
     if (wrong) {
         violation(w, wrong);
         return -EPROTO;
     }
     if (w->reply.body == 0)
         return 0;
-    trine_buf *b = w->task.frame.bytes ? w->task.future->out : &w->scratch;
-    b->len = w->in_done - WIRE_HEADER;
-    int r = trine_buf_reserve(b, w->reply.body - b->len);
+    struct trine_future *f = worker_task(w);
+    w->direct = f->task && ready >= w->reply.body;
+    if (w->direct)
+        return 0;
+    trine_buf *b = f->task ? &w->scratch : f->out;
+    b->len = 0;
+    int r = trine_buf_reserve(b, w->reply.body);
     if (r < 0)
         worker_kill(w, r,
                     failure_new(0, "no memory for its result of %llu bytes",
@@ -286,9 +321,9 @@ static int take_header(struct worker *w) {
     return r;
 }
 
-static struct failure *refusal(const struct worker *w) {
+static struct failure *refusal(struct worker *w) {
     const struct frame *r = &w->reply;
-    unsigned long long value = r->value, limit = w->task.frame.limit;
+    unsigned long long value = r->value, limit = worker_sent(w, 0)->frame.limit;
     switch (r->status) {
     case -EMSGSIZE:
         return failure_new(0, "its result of %llu bytes is over the limit of %llu (max_result)",
@@ -303,19 +338,19 @@ static struct failure *refusal(const struct worker *w) {
     }
 }
 
-/* It is through with its task: what was sent ahead is the next. */
+/* It is through with its task: the first of what was sent ahead is the next. */
 static void next_task(struct worker *w) {
-    w->task = w->ahead;
-    w->ahead.future = NULL;
-    w->skips = 0;
-    if (!w->task.future) {
+    w->first++;
+    w->count--;
+    trim(w);
+    if (!w->count) {
         w->state = WORKER_IDLE;
         list_push_front(&w->pool->idle, &w->idle_node);
         return;
     }
     start_limits(w);
-    if (atomic_load(&w->task.future->cancel))
-        worker_cancel_task(w, w->task.future);
+    if (atomic_load(&worker_task(w)->cancel))
+        worker_cancel_task(w, worker_task(w));
 }
 
 /* The frame is complete. */
@@ -330,12 +365,12 @@ static void take_frame(struct worker *w) {
         pool_worker_ready(p, w);
         return;
     }
-    struct trine_future *f = w->task.future;
+    struct trine_future *f = worker_task(w);
     int status = w->reply.status;
     struct failure *failure = NULL;
     if (w->reply.type == FRAME_REFUSED)
         failure = refusal(w);
-    else if (status >= 0 && f->task && w->reply.body > 0)
+    else if (w->reply.body > 0 && f->task && !w->direct)
         memcpy((char *)f->arg + f->task->first_out, w->scratch.ptr, w->reply.body);
     else if (status >= 0 && !f->task)
         f->out->len = w->reply.body;
@@ -345,58 +380,86 @@ static void take_frame(struct worker *w) {
 }
 
 /* Takes one frame, or what is there of it: true if it was complete. */
-static bool receive(struct worker *w) {
-    while (w->state <= WORKER_BUSY) {
-        struct iovec parts[2] = {{w->in_header, WIRE_HEADER}, body_room(w)};
-        uint64_t skip = w->in_done;
-        for (int i = 0; i < 2; i++) {
-            uint64_t part = skip < parts[i].iov_len ? skip : parts[i].iov_len;
-            parts[i].iov_base = (char *)parts[i].iov_base + part;
-            parts[i].iov_len -= part;
-            skip -= part;
-        }
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-        ssize_t n = recvmsg(w->sock, &message, MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false; /* nothing more for now; its end is told by its report */
-        if (w->state == WORKER_IDLE) {
-            violation(w, "bytes without a task");
+static bool receive_frame(struct worker *w) {
+    size_t ready = w->state <= WORKER_BUSY ? ready_from(w) : 0;
+    if (w->state == WORKER_IDLE && ready)
+        violation(w, "bytes without a task");
+    if (!ready || w->state > WORKER_BUSY)
+        return false;
+    struct stream *s = &w->memory.in;
+    if (w->in_done < WIRE_HEADER) {
+        if (ready < WIRE_HEADER)
             return false;
-        }
-        bool had_header = w->in_done >= WIRE_HEADER;
-        w->in_done += (uint64_t)n;
-        if (w->in_done < WIRE_HEADER || (!had_header && take_header(w) < 0))
-            continue;
-        if (w->in_done == WIRE_HEADER + w->reply.body) {
-            take_frame(w);
-            return true; /* the next readiness brings the next frame: workers take turns */
-        }
+        stream_take(s, w->in_header, WIRE_HEADER);
+        w->in_done = WIRE_HEADER;
+        ready -= WIRE_HEADER;
+        if (take_header(w, ready) < 0)
+            return false;
     }
-    return false;
+    uint64_t done = w->in_done - WIRE_HEADER, left = w->reply.body - done;
+    size_t n = left < ready ? (size_t)left : ready;
+    if (n)
+        stream_take(s, body_place(w) + done, n);
+    w->in_done += n;
+    if (stream_wake_writer(s))
+        futex_wake_shared(&s->memory->writer_sleeps, 1);
+    if (n < left)
+        return false;
+    take_frame(w);
+    return true;
 }
 
-static void frames_ready(struct watch *watch, unsigned events) {
-    struct worker *w = container_of(watch, struct worker, frames_watch);
-    if (events & WATCH_WRITE)
+/* Takes what is there, and asks to be told of more. */
+static void receive(struct worker *w) {
+    unsigned frames = 0;
+    pool_batch_begin(w->pool);
+    while (frames < FRAMES_AT_ONCE && receive_frame(w))
+        frames++;
+    pool_batch_end(w->pool);
+    size_t rest = w->state <= WORKER_BUSY ? ready_from(w) : 0;
+    if (w->state > WORKER_BUSY)
+        return;
+    bool enough = rest >= (w->in_done < WIRE_HEADER ? WIRE_HEADER : 1);
+    if (enough || !stream_reader_sleeps(&w->memory.in, rest))
+        while (write(w->bell, &(uint64_t){1}, sizeof(uint64_t)) < 0 && errno == EINTR)
+            ;
+}
+
+static void look(struct timer *t) {
+    struct worker *w = container_of(t, struct worker, look);
+    unsigned before = w->tasks;
+    receive(w);
+    if (w->state != WORKER_BUSY || w->count < 2)
+        return;
+    int64_t next = w->tasks != before ? LOOK_FIRST : 2 * w->look_every;
+    w->look_every = next < LOOK_LAST ? next : LOOK_LAST;
+    loop_timer_stop(w->pool->loop, &w->look);
+    loop_timer_start(w->pool->loop, &w->look, w->look_every);
+}
+
+static void bell_rung(struct watch *watch, unsigned events) {
+    (void)events;
+    struct worker *w = container_of(watch, struct worker, bell_watch);
+    uint64_t times;
+    ssize_t n = read(w->bell, &times, sizeof(times));
+    (void)n; /* EAGAIN: it has emptied it itself, which helps nobody */
+    if (w->state == WORKER_BUSY && !all_sent(w))
         send_more(w);
-    if (events & (WATCH_READ | WATCH_ERROR))
-        receive(w);
+    receive(w);
 }
 
 /* --- start and end --- */
 
 static void release(struct worker *w) {
     struct pool *p = w->pool;
-    loop_watch(p->loop, &w->frames_watch, 0);
+    loop_watch(p->loop, &w->bell_watch, 0);
     loop_watch(p->loop, &w->reports_watch, 0);
     loop_timer_stop(p->loop, &w->deadline);
     loop_timer_stop(p->loop, &w->memory_check);
-    close(w->sock);
-    close(w->far_end);
+    loop_timer_stop(p->loop, &w->look);
+    close(w->bell);
     close(w->reports);
-    flags_free(&w->flags);
+    flags_free(&w->memory);
     if (w->pidfd >= 0)
         close(w->pidfd);
     free(w->failure);
@@ -406,7 +469,7 @@ static void release(struct worker *w) {
 }
 
 static void gone(struct worker *w, const struct worker_report *report) {
-    while (receive(w))
+    while (receive_frame(w))
         ; /* it may have answered before it died */
     if (!report && w->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL,
@@ -414,16 +477,16 @@ static void gone(struct worker *w, const struct worker_report *report) {
     if (w->state == WORKER_IDLE)
         list_remove(&w->idle_node);
     struct pool *p = w->pool;
-    struct trine_future *f = w->task.future;
-    bool begun = f && flag_has_begun(&w->flags, w->task.frame.sequence);
+    struct trine_future *f = worker_task(w);
+    bool begun = f && flag_has_begun(&w->memory, worker_sent(w, 0)->frame.sequence);
     if (f && !f->task)
         f->out->len = 0;
     list_remove(&w->node);
-    struct trine_future *ahead = w->ahead.future;
-    w->ahead.future = NULL;
-    if (ahead)
-        pool_task_returned(p, ahead);
-    pool_worker_gone(p, w, report, begun);
+    for (unsigned i = w->count; i-- > 1;)
+        if (worker_sent(w, i)->future)
+            pool_task_returned(p, worker_sent(w, i)->future);
+    w->count = 0;
+    pool_worker_gone(p, w, report, f, begun);
     release(w);
 }
 
@@ -447,57 +510,57 @@ static void reports_ready(struct watch *watch, unsigned events) {
     }
 }
 
-static void close_pair(const int pair[2]) {
-    close(pair[0]);
-    close(pair[1]);
-}
-
-/* The sockets of a worker, and the request for it. */
-static int request_worker(struct worker *w) {
-    int frames[2], reports[2];
-    if (FAULT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, frames), -1, EMFILE, ENFILE) < 0)
-        return -errno;
-    if (FAULT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, reports), -1, EMFILE) < 0) {
-        int error = -errno;
-        close_pair(frames);
-        return error;
-    }
+/* Has the zygote fork it; the descriptors stay the caller's. */
+static int ask_for_worker(struct worker *w, const int fds[REQUEST_FDS]) {
     uint64_t second = 1000000000;
     struct fork_request request = {
         .worker = w->number,
         .limit_memory = w->pool->limit_memory,
         .limit_cpu = ((uint64_t)w->pool->limit_cpu + second - 1) / second,
     };
-    int fds[REQUEST_FDS] = {[REQUEST_FRAMES] = frames[1], [REQUEST_REPORTS] = reports[1]};
-    int made = flags_new(&w->flags, fds + REQUEST_FLAGS);
-    if (made < 0) {
-        close_pair(frames);
-        close_pair(reports);
-        return made;
-    }
     struct loop *l = w->pool->loop;
-    w->frames_watch = (struct watch){.fd = frames[0], .ready = frames_ready};
-    w->reports_watch = (struct watch){.fd = reports[0], .ready = reports_ready};
-    int r = loop_watch(l, &w->frames_watch, WATCH_READ);
+    w->bell_watch = (struct watch){.fd = w->bell, .ready = bell_rung};
+    w->reports_watch = (struct watch){.fd = w->reports, .ready = reports_ready};
+    int r = loop_watch(l, &w->bell_watch, WATCH_READ);
     if (r >= 0)
         r = loop_watch(l, &w->reports_watch, WATCH_READ);
     if (r >= 0)
         r = zygote_fork(&request, fds, &w->zygote);
-    for (int i = 0; i < FLAGS; i++)
-        close(fds[REQUEST_FLAGS + i]);
     if (r < 0) {
-        loop_watch(l, &w->frames_watch, 0);
+        loop_watch(l, &w->bell_watch, 0);
         loop_watch(l, &w->reports_watch, 0);
-        close_pair(frames);
-        close_pair(reports);
-        flags_free(&w->flags);
-        return r;
+    }
+    return r;
+}
+
+/* Its bell, its report socket, its memory, and the request for it. */
+static int request_worker(struct worker *w) {
+    int reports[2];
+    w->bell = FAULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), -1, EMFILE, ENFILE);
+    if (w->bell < 0)
+        return -errno;
+    if (FAULT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, reports), -1, EMFILE) < 0) {
+        int error = -errno;
+        close(w->bell);
+        return error;
+    }
+    w->reports = reports[0];
+    int fds[REQUEST_FDS] = {[REQUEST_BELL] = w->bell, [REQUEST_REPORTS] = reports[1]};
+    int r = flags_new(&w->memory, fds + REQUEST_FLAGS);
+    if (r >= 0) {
+        stream_reader_sleeps(&w->memory.in, 0);
+        r = ask_for_worker(w, fds);
+        for (int i = 0; i < FLAGS; i++)
+            close(fds[REQUEST_FLAGS + i]);
+        if (r < 0)
+            flags_free(&w->memory);
     }
     close(reports[1]);
-    w->sock = frames[0];
-    w->far_end = frames[1];
-    w->reports = reports[0];
-    return 0;
+    if (r < 0) {
+        close(w->bell);
+        close(w->reports);
+    }
+    return r;
 }
 
 int worker_start(struct pool *p, struct worker **ret_worker) {
@@ -514,6 +577,7 @@ int worker_start(struct pool *p, struct worker **ret_worker) {
     list_init(&w->idle_node);
     timer_init(&w->deadline, deadline_passed);
     timer_init(&w->memory_check, worker_check_memory);
+    timer_init(&w->look, look);
     int r = request_worker(w);
     if (r < 0) {
         list_push_front(&p->unused, &w->node);

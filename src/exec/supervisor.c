@@ -70,14 +70,23 @@ static struct failure *explain_no_place(int error, const struct trine_future *f)
     return failure_new(0, "the task's descriptor is in no module: define it with TRINE_TASK");
 }
 
-/* What was sent ahead to a worker that has not come to it. */
-static struct trine_future *take_from_busy(struct pool *p) {
+/* Takes back half of what is ahead of the worker that has most, into the queue, the last of it: the
+ * first one is begun next. False: nothing could be had. */
+static bool take_from_busy(struct pool *p) {
+    struct worker *most = NULL;
     LIST_EACH(node, &p->workers) {
-        struct trine_future *f = worker_take_back(container_of(node, struct worker, node));
-        if (f)
-            return f;
+        struct worker *w = container_of(node, struct worker, node);
+        if (w->state == WORKER_BUSY && w->count > (most ? most->count : 1))
+            most = w;
     }
-    return NULL;
+    bool got = false;
+    for (unsigned i = most ? most->count : 0, keep = i / 2; i-- > (keep ? keep : 1);) {
+        struct trine_future *f = i < most->count ? worker_take_back(most, i) : NULL;
+        if (f)
+            pool_task_returned(p, f);
+        got |= f != NULL;
+    }
+    return got;
 }
 
 static void send_to(struct pool *p, struct worker *w, struct trine_future *f) {
@@ -90,19 +99,25 @@ static void send_to(struct pool *p, struct worker *w, struct trine_future *f) {
         worker_give_task(w, f, &place);
 }
 
-/* Pairs idle workers with tasks, the last that became idle first: its caches are warm. Then those
- * that are busy with what is left, one each. */
-static void dispatch(struct pool *p) {
-    struct trine_future *f;
-    while (!list_empty(&p->idle) && ((f = take_first(p)) || (f = take_from_busy(p))))
-        send_to(p, container_of(p->idle.next, struct worker, idle_node), f);
+/* Of those who take the next task in the queue ahead the one who has least; NULL: none does. */
+static struct worker *least_busy(struct pool *p) {
+    struct trine_future *next = container_of(p->queue.next, struct trine_future, in_queue);
+    struct worker *least = NULL;
     LIST_EACH(node, &p->workers) {
         struct worker *w = container_of(node, struct worker, node);
-        if (list_empty(&p->queue))
-            break;
-        if (worker_takes_ahead(w, container_of(p->queue.next, struct trine_future, in_queue)))
-            send_to(p, w, take_first(p));
+        if ((!least || w->count < least->count) && worker_takes_ahead(w, next))
+            least = w;
     }
+    return least;
+}
+
+/* Pairs idle workers with tasks, the last that became idle first: its caches are warm. What is left
+ * goes to those that are busy. */
+static void dispatch(struct pool *p) {
+    while (!list_empty(&p->idle) && (!list_empty(&p->queue) || take_from_busy(p)))
+        send_to(p, container_of(p->idle.next, struct worker, idle_node), take_first(p));
+    for (struct worker *w; !list_empty(&p->queue) && (w = least_busy(p));)
+        send_to(p, w, take_first(p));
     pool_leave_if_done(p);
 }
 
@@ -118,8 +133,8 @@ void pool_task_arrived(struct pool *p, struct trine_future *f) {
     fail_queue_if_broken(p);
 }
 
-static void cancel_sent(struct pool *p, struct worker *w, struct trine_future *f) {
-    if (w->ahead.future != f || !worker_take_back(w)) {
+static void cancel_sent(struct pool *p, struct worker *w, unsigned i, struct trine_future *f) {
+    if (i == 0 || !worker_take_back(w, i)) {
         worker_cancel_task(w, f);
         return;
     }
@@ -130,10 +145,11 @@ static void cancel_sent(struct pool *p, struct worker *w, struct trine_future *f
 void pool_task_cancelled(struct pool *p, struct trine_future *f) {
     LIST_EACH(node, &p->workers) {
         struct worker *w = container_of(node, struct worker, node);
-        if (w->task.future == f || w->ahead.future == f) {
-            cancel_sent(p, w, f);
-            return;
-        }
+        for (unsigned i = 0; i < w->count; i++)
+            if (worker_sent(w, i)->future == f) {
+                cancel_sent(p, w, i, f);
+                return;
+            }
     }
     list_remove(&f->in_queue);
     pool_queue_shrunk(p);
@@ -144,7 +160,9 @@ void pool_task_cancelled(struct pool *p, struct trine_future *f) {
 void pool_task_done(struct pool *p, struct worker *w, struct trine_future *f, int status,
                     struct failure *failure) {
     /* Also when it got SIGTERM for this task, which may strike later: no other must meet it. */
-    if (worker_is_used_up(w) && w->state == WORKER_IDLE) {
+    if (worker_is_used_up(w) && w->state == WORKER_BUSY)
+        worker_return_ahead(w);
+    if (w->used_up && w->state == WORKER_IDLE) {
         worker_leave(w);
         start_missing(p);
     }
@@ -229,7 +247,7 @@ static struct failure *explain_death(const struct worker *w, const struct worker
                                      const char *text, unsigned deaths) {
     int signal = report && WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0;
     uint64_t address = 0;
-    char *backtrace = signal ? crash_describe(w->flags.crash, signal, &address) : NULL;
+    char *backtrace = signal ? crash_describe(w->memory.crash, signal, &address) : NULL;
     struct failure *failure =
         deaths == DEATHS_MOST
             ? failure_new(signal, "%s; it is the third that died of it: it is not tried again",
@@ -242,10 +260,8 @@ static struct failure *explain_death(const struct worker *w, const struct worker
 }
 
 /* The task of a worker that is gone: given back, or to be run elsewhere. */
-static void settle_task(struct pool *p, struct worker *w, const struct worker_report *report,
-                        bool begun, const char *text) {
-    struct trine_future *f = w->task.future;
-    w->task.future = NULL;
+static void settle_task(struct pool *p, struct worker *w, struct trine_future *f,
+                        const struct worker_report *report, bool begun, const char *text) {
     if (w->verdict) {
         pool_give_back(p, f, w->verdict, w->failure);
         w->failure = NULL;
@@ -280,13 +296,13 @@ static void zygote_died(struct pool *p, unsigned zygote) {
 }
 
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,
-                      bool begun) {
+                      struct trine_future *f, bool begun) {
     char text[160];
     if (!report)
         zygote_died(p, w->zygote);
     describe_end(text, sizeof(text), w, report);
-    if (w->task.future)
-        settle_task(p, w, report, begun, text);
+    if (f)
+        settle_task(p, w, f, report, begun, text);
     if (!w->greeted && w->state != WORKER_LEAVING && !p->leaving)
         start_failed(p, text);
     start_missing(p);

@@ -6,7 +6,10 @@
  * 12 us here), given back when a task made them larger than BUFFER_KEPT. */
 #include "exec/worker.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
+#include "base/futex.h"
+#include "base/relax.h"
 #include "base/sanitizer.h"
 #include "core/task.h"
 #include "exec/modules.h"
@@ -19,15 +22,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+enum { SPINS = 30 };
 enum { BUFFER_KEPT = 8 << 20, BUFFER_ALIGNMENT = 64 };
+#define TELL_EVERY TRINE_MS(5)
 enum { EXIT_PROTOCOL = 70, EXIT_IO = 74 }; /* of sysexits.h */
 
-struct worker {
-    int sock;
+static struct worker {
+    int bell;
     uint32_t number;
+    struct flags memory;
+    int64_t now, told;  /* when the last task ended; when the program was told of replies last */
+    bool patient;       /* it need not be told at once */
     struct frame frame; /* of the task at hand */
     uint8_t *in;        /* its argument */
     size_t in_room;
@@ -35,51 +42,112 @@ struct worker {
     struct place found_place; /* the descriptor that was looked up last */
     size_t found_size;
     const void *found;
-};
+} self;
+
+struct stream *worker_replies(void) {
+    return &self.memory.out;
+}
 
 /* --- bytes --- */
 
-/* True when all came; false at the end of the stream. */
-static bool read_all(int sock, void *to, uint64_t len) {
-    for (uint64_t got = 0; got < len;) {
-        ssize_t n = recv(sock, (char *)to + got, len - got, MSG_WAITALL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
+static void ring_bell(struct worker *w) {
+    while (write(w->bell, &(uint64_t){1}, sizeof(uint64_t)) < 0)
+        if (errno != EINTR)
+            _exit(EXIT_IO);
+}
+
+static size_t in_range(size_t n) {
+    if (n == STREAM_BROKEN)
+        _exit(EXIT_PROTOCOL);
+    return n;
+}
+
+/* A look for as long as a wake-up would cost the program: the next task is often microseconds away.
+ */
+static bool spin(struct stream *s) {
+    for (int i = 0; i < SPINS; i++) {
+        if (stream_ready(s))
+            return true;
+        cpu_relax();
+    }
+    return false;
+}
+
+/* Waits for tasks: false when none will come. */
+static bool await_bytes(struct worker *w, size_t *ret_ready) {
+    struct stream *s = &w->memory.in;
+    while (!(*ret_ready = in_range(stream_ready(s)))) {
+        if (atomic_load(&s->memory->closed) && !stream_ready(s))
             return false;
-        got += (uint64_t)n;
+        if (stream_wake_reader(&w->memory.out))
+            ring_bell(w);
+        if (!spin(s) && stream_reader_sleeps(s, 0))
+            futex_wait_shared(&s->memory->reader_sleeps, 1);
     }
     return true;
 }
 
-static void skip(int sock, uint64_t len) {
+/* True when all came; false at the end of the stream. */
+static bool read_all(struct worker *w, void *to, uint64_t len) {
+    while (len > 0) {
+        size_t ready;
+        if (!await_bytes(w, &ready))
+            return false;
+        size_t part = len < ready ? (size_t)len : ready;
+        stream_take(&w->memory.in, to, part);
+        if (stream_wake_writer(&w->memory.in))
+            ring_bell(w);
+        to = (char *)to + part;
+        len -= part;
+    }
+    return true;
+}
+
+static void skip(struct worker *w, uint64_t len) {
     char sink[4096];
     while (len > 0) {
         size_t part = len < sizeof(sink) ? (size_t)len : sizeof(sink);
-        if (!read_all(sock, sink, part))
+        if (!read_all(w, sink, part))
             _exit(0);
         len -= part;
     }
 }
 
-static void write_frame(int sock, const struct frame *frame, const void *body) {
+static void write_all(struct worker *w, const void *from, uint64_t len) {
+    struct stream *s = &w->memory.out;
+    while (len > 0) {
+        size_t room = in_range(stream_room(s));
+        if (!room) {
+            if (stream_wake_reader(s))
+                ring_bell(w);
+            if (stream_writer_sleeps(s, 0))
+                futex_wait_shared(&s->memory->writer_sleeps, 1);
+            continue;
+        }
+        size_t part = len < room ? (size_t)len : room;
+        stream_put(s, from, part);
+        from = (const char *)from + part;
+        len -= part;
+    }
+}
+
+/* Tells the program of what was written; of good news not more often than every TELL_EVERY while
+ * there is more to do, since each time takes some 20 us from all that compute. It looks by itself
+ * now and then (see remote.c), in case that the next task is a long one. */
+static void tell(struct worker *w) {
+    if (w->patient && w->now - w->told < TELL_EVERY && stream_ready(&w->memory.in) > 0)
+        return;
+    w->told = w->now;
+    if (stream_wake_reader(&w->memory.out))
+        ring_bell(w);
+}
+
+static void write_frame(struct worker *w, const struct frame *frame, const void *body) {
     uint8_t header[WIRE_HEADER];
     wire_encode(frame, header);
-    struct iovec parts[] = {{header, sizeof(header)}, {(void *)body, frame->body}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    while (parts[0].iov_len + parts[1].iov_len > 0) {
-        ssize_t n = sendmsg(sock, &message, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            _exit(EXIT_IO);
-        for (size_t i = 0; i < 2; i++) {
-            size_t part = (size_t)n < parts[i].iov_len ? (size_t)n : parts[i].iov_len;
-            parts[i].iov_base = (char *)parts[i].iov_base + part;
-            parts[i].iov_len -= part;
-            n -= (ssize_t)part;
-        }
-    }
+    write_all(w, header, sizeof(header));
+    write_all(w, body, frame->body);
+    tell(w);
 }
 
 /* --- one task --- */
@@ -90,7 +158,8 @@ static void refuse(struct worker *w, int status, uint64_t value) {
                           .sequence = w->frame.sequence,
                           .status = status,
                           .value = value};
-    write_frame(w->sock, &reply, NULL);
+    w->patient = false;
+    write_frame(w, &reply, NULL);
 }
 
 static void answer(struct worker *w, int status, const void *body, uint64_t len) {
@@ -99,7 +168,9 @@ static void answer(struct worker *w, int status, const void *body, uint64_t len)
                           .sequence = w->frame.sequence,
                           .status = status,
                           .body = status >= 0 ? len : 0};
-    write_frame(w->sock, &reply, body);
+    w->now = clock_monotonic();
+    w->patient = status >= 0;
+    write_frame(w, &reply, body);
 }
 
 /* The task's descriptor in this process, or NULL. */
@@ -193,34 +264,43 @@ static void limit_cpu(uint64_t seconds) {
         setrlimit(RLIMIT_CPU, &limit);
 }
 
-_Noreturn void worker_main(int sock, const struct fork_request *request, struct flags flags) {
-    struct worker w = {.sock = sock, .number = request->worker};
+/* One frame; false: none comes any more. */
+static bool serve(struct worker *w) {
     uint8_t header[WIRE_HEADER];
-    crash_watch(flags.crash);
+    if (!read_all(w, header, sizeof(header)))
+        return false;
+    const char *wrong = wire_decode(header, &w->frame);
+    if (wrong || w->frame.type != FRAME_TASK || w->frame.worker != w->number)
+        _exit(EXIT_PROTOCOL);
+    if (!make_room(w, w->frame.body)) {
+        skip(w, w->frame.body);
+        if (flag_begin(&w->memory, w->frame.sequence))
+            refuse(w, -ENOMEM, w->frame.body);
+        return true;
+    }
+    if (!read_all(w, w->in, w->frame.body))
+        return false;
+    if (!flag_begin(&w->memory, w->frame.sequence)) {
+        tell(w); /* it may have kept something to itself in the hope of this one */
+        return true;
+    }
+    task_watch_flag(w->memory.cancel, w->frame.sequence);
+    if (w->frame.bytes)
+        run_bytes(w);
+    else
+        run_struct(w);
+    give_back_large_buffers(w);
+    return true;
+}
+
+_Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory) {
+    self = (struct worker){.bell = bell, .number = request->worker, .memory = memory};
+    crash_watch(memory.crash);
     limit_memory(request->limit_memory);
     limit_cpu(request->limit_cpu);
-    write_frame(sock, &(struct frame){.type = FRAME_HELLO, .worker = w.number}, NULL);
-    while (read_all(sock, header, sizeof(header))) {
-        const char *wrong = wire_decode(header, &w.frame);
-        if (wrong || w.frame.type != FRAME_TASK || w.frame.worker != w.number)
-            _exit(EXIT_PROTOCOL);
-        if (!make_room(&w, w.frame.body)) {
-            skip(sock, w.frame.body);
-            if (flag_begin(&flags, w.frame.sequence))
-                refuse(&w, -ENOMEM, w.frame.body);
-            continue;
-        }
-        if (!read_all(sock, w.in, w.frame.body))
-            break;
-        if (!flag_begin(&flags, w.frame.sequence))
-            continue;
-        task_watch_flag(flags.cancel, w.frame.sequence);
-        if (w.frame.bytes)
-            run_bytes(&w);
-        else
-            run_struct(&w);
-        give_back_large_buffers(&w);
-    }
+    write_frame(&self, &(struct frame){.type = FRAME_HELLO, .worker = self.number}, NULL);
+    while (serve(&self))
+        ;
     fflush(NULL);
     _exit(0);
 }

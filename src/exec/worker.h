@@ -1,5 +1,5 @@
-/* worker.h - what a worker process does: takes tasks from its socket, one after the other, until
- * that closes. */
+/* worker.h - what a worker process does: takes tasks from its stream, one after the other, until
+ * that is closed. */
 #ifndef TRINE_EXEC_WORKER_H
 #define TRINE_EXEC_WORKER_H
 
@@ -7,8 +7,12 @@
 
 struct fork_request;
 
-/* Never returns. Handles the signals of crashes, once each, to leave what is known of them. `flags`
- * tell that a task is cancelled, and that it was taken back. */
-_Noreturn void worker_main(int sock, const struct fork_request *request, struct flags flags);
+/* Never returns. Handles the signals of crashes, once each, to leave what is known of them. The
+ * memory brings tasks, takes replies, tells that a task is cancelled or was taken back; `bell`
+ * wakes the program. */
+_Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory);
+
+/* In a worker: its stream of replies. For tests that send what no worker would. */
+struct stream *worker_replies(void);
 
 #endif

@@ -9,14 +9,15 @@
 
 #include <sys/types.h>
 
-/* Asks for one worker; it comes with three descriptors: the worker's end of its socket, the
- * socket for reports on this worker, of which the zygote keeps the end, and the flags' memory. */
+/* Asks for one worker; it comes with descriptors: the eventfd by which it wakes the program, the
+ * socket for reports on this worker, of which the zygote keeps the end, and the memory of flag.h.
+ */
 struct fork_request {
     uint32_t worker; /* its number */
     uint64_t limit_memory;
     uint64_t limit_cpu; /* seconds */
 };
-enum { REQUEST_FRAMES, REQUEST_REPORTS, REQUEST_FLAGS, REQUEST_FDS = REQUEST_FLAGS + FLAGS };
+enum { REQUEST_BELL, REQUEST_REPORTS, REQUEST_FLAGS, REQUEST_FDS = REQUEST_FLAGS + FLAGS };
 
 enum report_kind {
     REPORT_STARTED = 1, /* comes with the pidfd */
@@ -40,7 +41,7 @@ struct zygote_greeting {
 };
 #define ZYGOTE_MAGIC UINT32_C(0x7a796701)
 #define ZYGOTE_MARK "--trine-zygote"
-enum { ZYGOTE_SOCKET = 3, WORKER_SOCKET = 3 };
+enum { ZYGOTE_SOCKET = 3, WORKER_BELL = 3 };
 
 /* --- in the program; any thread --- */
 

@@ -121,9 +121,9 @@ _Noreturn static void become_worker(const struct fork_request *request,
     struct flags flags;
     if (!flags_map(&flags, fds + REQUEST_FLAGS))
         _exit(1);
-    dup3(fds[REQUEST_FRAMES], WORKER_SOCKET, O_CLOEXEC);
-    close_range(WORKER_SOCKET + 1, ~0u, 0);
-    worker_main(WORKER_SOCKET, request, flags);
+    dup3(fds[REQUEST_BELL], WORKER_BELL, O_CLOEXEC);
+    close_range(WORKER_BELL + 1, ~0u, 0);
+    worker_main(WORKER_BELL, request, flags);
 }
 
 /* Takes ownership of the descriptors. */
@@ -137,7 +137,7 @@ static void start_worker(const struct fork_request *request, const int fds[REQUE
     }
     if (pid == 0)
         become_worker(request, fds);
-    close(fds[REQUEST_FRAMES]);
+    close(fds[REQUEST_BELL]);
     for (int i = 0; i < FLAGS; i++)
         close(fds[REQUEST_FLAGS + i]);
     if (pid > 0) {

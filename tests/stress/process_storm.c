@@ -3,6 +3,7 @@
  * once, right or with an error that is true; at the end no process and no descriptor is left. */
 #define TEST_TIMEOUT 1200
 #include "processes_help.h"
+#include "worker_says.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,11 +28,10 @@ static uint64_t mix(uint64_t x) { /* splitmix64 */
 }
 
 static int run_job(struct job *a) {
-    if (a->kind == 1 && write(3,
-                              "garbage garbage garbage garbage garbage garbage garbage "
-                              "garbage garbage garbage garbage garbage garbage garbage ",
-                              112) < 0)
-        return -EIO;
+    if (a->kind == 1)
+        say("garbage garbage garbage garbage garbage garbage garbage "
+            "garbage garbage garbage garbage garbage garbage garbage ",
+            112);
     uint64_t x = a->seed;
     for (unsigned i = 0; i < a->seed % 20000; i++)
         x = mix(x);

@@ -88,6 +88,26 @@ TEST(a_task_behind_a_long_one_goes_to_a_worker_that_becomes_idle) {
     trine_executor_close(&pool);
 }
 
+TEST(results_are_not_kept_behind_a_long_task) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    for (int round = 0; round < 5; round++) {
+        struct gate closed = gate_new();
+        struct pid_task before[20] = {{0}};
+        trine_future *f[20];
+        TRINE_SCOPE(s, .timeout = TRINE_SEC(60));
+        for (int i = 0; i < 20; i++)
+            f[i] = trine_start(s, pool, note_pid, &before[i]);
+        CHECK_OK(trine_submit(s, pool, wait_at_gate, &closed));
+        for (int i = 0; i < 20; i++)
+            CHECK(EVENTUALLY(done(f[i]), 20000));
+        gate_open(&closed);
+        CHECK_OK(trine_join(s));
+        gate_remove(&closed);
+        trine_scope_close(&s);
+    }
+    trine_executor_close(&pool);
+}
+
 TEST(a_task_behind_one_that_is_cancelled_runs_elsewhere) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .grace = TRINE_MS(20)});
     struct gate closed = gate_new();
