@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "core/dump.h"
 #include "core/enter.h"
 #include "core/executor.h"
 
@@ -132,15 +133,25 @@ void trine_log_to(trine_log_fn fn, void *arg) {
     log_to(fn, arg);
 }
 
-void trine_dump(int fd) {
-    struct dump d = {.loop = loop_here(), .fd = fd};
+void loop_dump(struct loop *l, int fd) {
+    struct dump d = {.loop = l, .fd = fd};
     struct text t;
     begin_line(&d, &t);
     text_add(&t, "loop of thread ");
-    text_add_number(&t, (uint64_t)gettid());
+    text_add_number(&t, (uint64_t)l->tid);
+    if (l->thread.task) {
+        text_add(&t, ", runs the task ");
+        text_add(&t, future_name(l->thread.task));
+    }
+    if (l->thread.wait && !l->main)
+        add_state(&d, &t, &l->thread);
     end_line(&d, &t);
     d.depth = 1;
     dump_strand(&d, &d.loop->thread);
     if (d.loop->main)
         dump_task(&d, d.loop->main);
+}
+
+void trine_dump(int fd) {
+    loop_dump(loop_here(), fd);
 }

@@ -27,6 +27,7 @@
 
 enum { SWITCHES_PER_TURN = 512, PATIENCE_MOST = 64 };
 #define STUCK_AFTER TRINE_SEC(1)
+#define STUCK_LAST TRINE_SEC(64)
 
 int64_t loop_read_clock(struct loop *l) {
     return l->backend ? l->backend->kind->now(l->backend) : clock_monotonic();
@@ -178,17 +179,29 @@ static bool is_awaited(const struct loop *l) {
     return l->ready || !l->thread.wait || atomic_load(&l->inbox);
 }
 
-/* Who sleeps without a deadline looks once, after a while, whether that may be for ever. */
+/* Who sleeps without a deadline looks now and then, less and less often, whether it would sleep for
+ * ever. */
+static void sleep_without_end(struct loop *l) {
+    for (int64_t pause = STUCK_AFTER; !is_awaited(l); pause += pause < STUCK_LAST ? pause : 0) {
+        rest_begin(l);
+        sleep_once(l, loop_read_clock(l) + pause);
+        rest_end(l);
+        if (!is_awaited(l))
+            loop_report_if_stuck(l);
+    }
+}
+
 static void sleep_until(struct loop *l, int64_t deadline) {
     if (l->spin && spin(l, deadline))
         return;
     if (deadline == NEVER && loop_may_be_stuck(l)) {
-        sleep_once(l, loop_read_clock(l) + STUCK_AFTER);
-        if (is_awaited(l))
-            return;
-        loop_report_if_stuck(l);
+        sleep_without_end(l);
+        return;
     }
+    if (l->serves)
+        rest_begin(l);
     sleep_once(l, deadline);
+    rest_end(l);
 }
 
 void loop_turn(struct loop *l) {

@@ -12,6 +12,7 @@
 #include "core/overflow.h"
 #include "core/scope.h"
 #include "core/stack.h"
+#include "core/stuck.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -41,6 +42,8 @@ static void recycle(void *arg) {
         l->backend->kind->close(l->backend);
     l->backend = NULL;
     l->running = l->embedded = false;
+    l->serves = NULL;
+    rest_end(l);
     overflow_unwatch(l);
     stacks_free(l->stacks);
     l->stacks = NULL;

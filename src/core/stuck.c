@@ -1,13 +1,18 @@
 /* stuck.c - everybody waits and nothing is pending: the program would wait for ever. That is
- * certain only where no other thread is there to end a wait, and the kernel has been asked for
- * nothing; a process with more threads may hang as well, but nobody here can tell.
+ * certain only where each thread is known to rest, and the kernel has been asked for nothing; with
+ * threads that the library knows nothing of nobody here can tell. So threads are counted by /proc.
  *
- * Threads are counted by /proc, not by what the library started: the program's own count too. */
+ * They are looked at one after the other. One that was awake may have called one looked at before
+ * and then have gone to rest itself: but whoever goes to rest counts that before he does, so that
+ * the look is seen to be worth nothing. Who was called rests no more, whether it has noticed or
+ * not.
+ */
 #include "core/stuck.h"
 
 #include <trine/debug.h>
 
 #include "base/panic.h"
+#include "core/dump.h"
 #include "core/loop.h"
 #include "core/watchdog.h"
 
@@ -28,12 +33,44 @@ bool loop_may_be_stuck(const struct loop *l) {
     return !l->backend || (l->backend->kind->idle && l->backend->kind->idle(l->backend));
 }
 
-void loop_report_if_stuck(const struct loop *l) {
-    if (!loop_may_be_stuck(l) || threads() != 1 + watchdog_threads())
+static atomic_uint rests;
+
+void rest_begin(struct loop *l) {
+    atomic_fetch_add(&rests, 1);
+    atomic_store(&l->rests, true);
+}
+
+void rest_end(struct loop *l) {
+    atomic_store(&l->rests, false);
+}
+
+/* Another thread's. */
+static bool is_at_rest(struct loop *l) {
+    if (l->serves && atomic_load(l->serves))
+        return false;
+    return atomic_load(&l->rests) && !atomic_load(&l->inbox);
+}
+
+static void count_resting(struct loop *l, void *count) {
+    *(unsigned *)count += is_at_rest(l);
+}
+
+static void dump_other(struct loop *l, void *self) {
+    if (l != self && is_at_rest(l) && l->thread.wait)
+        loop_dump(l, STDERR_FILENO);
+}
+
+void loop_report_if_stuck(struct loop *l) {
+    unsigned before = atomic_load(&rests), resting = 0;
+    if (!loop_may_be_stuck(l))
+        return;
+    loops_each(count_resting, &resting);
+    if (threads() != 1 + resting + watchdog_threads() || atomic_load(&rests) != before)
         return;
     if (atomic_load(&l->inbox)) /* of a thread that has ended by now: none comes after this look */
         return;
     trine_dump(STDERR_FILENO);
+    loops_each(dump_other, l);
     panic("deadlock: all tasks wait, and nobody is left who could end a wait; what each waits for "
           "stands above");
 }

@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/futex.h"
 #include "base/relax.h"
+#include "core/stuck.h"
 #include "core/waitq.h"
 
 #include <errno.h>
@@ -138,7 +139,16 @@ static bool spin(struct crew_worker *w, struct job *job) {
 /* Under the lock, it sleeps: it is no longer to be called. */
 static void leave_bed(struct crew_worker *w) {
     list_remove(&w->node);
+    rest_end(w->strand->loop);
     atomic_store_explicit(&w->word, WORD_AWAKE, memory_order_relaxed);
+}
+
+/* From here on it takes nothing unless it is called. */
+static void rest(struct crew_worker *w) {
+    pthread_mutex_lock(&w->crew->lock);
+    if (atomic_load_explicit(&w->word, memory_order_relaxed) == WORD_ASLEEP)
+        rest_begin(w->strand->loop);
+    pthread_mutex_unlock(&w->crew->lock);
 }
 
 /* Says that it sleeps, looks once more, sleeps. True: it was called, or found a task after all, and
@@ -152,6 +162,8 @@ static bool sleep_until_called(struct crew_worker *w, struct job *job) {
     atomic_fetch_add(&c->state, CREW_ASLEEP - CREW_SEARCHING);
     pthread_mutex_unlock(&c->lock);
     bool found = find(w, job);
+    if (!found)
+        rest(w);
     int64_t deadline = clock_monotonic() + c->opts.idle;
     while (!found && !closing && atomic_load(&w->word) == WORD_ASLEEP &&
            clock_monotonic() < deadline)
@@ -269,6 +281,7 @@ static int start_worker(struct crew *c) {
 static void call_one(struct crew *c, struct list *node) {
     struct crew_worker *w = container_of(node, struct crew_worker, node);
     atomic_fetch_add(&c->state, CREW_SEARCHING - CREW_ASLEEP);
+    rest_end(w->strand->loop);
     atomic_store(&w->word, WORD_AWAKE);
     futex_wake(&w->word, 1);
 }

@@ -81,7 +81,7 @@ class Flight:
 def pages_that_kill_their_worker_cost_nothing_else():
     calm, _ = Flight(("quiet", "calm", "still")).crawl("calm")
     for worker in calm["workers"]:  # nothing of the crawl's own, which libcurl leaves inheritable
-        assert worker.count("socket") == 1 and len(worker) == 4, worker
+        assert worker.count("anon_inode:[eventfd]") == 1 and len(worker) == 4, worker
     held, found = Flight(("segfault", "loop", "memory")).crawl("poison", calm)
     assert held == calm, f"after deaths: {held}, without any: {calm}"
     bad = {page: row[-1] for page, row in found.items() if row[-1]}

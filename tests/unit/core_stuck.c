@@ -30,6 +30,12 @@ static void check_report(int signal) {
 
 static trine_channel *first, *second;
 
+static int do_nothing(struct nothing *n) {
+    (void)n;
+    return 0;
+}
+TRINE_TASK(do_nothing, struct nothing);
+
 static int waits_first(struct nothing *n) {
     (void)n;
     int item = 0, r = trine_channel_recv(first, &item);
@@ -67,6 +73,68 @@ IN_LOOP(two_tasks_that_wait_for_each_other_are_reported) {
     trine_join(s);
     CHECK(!"it went on");
     return 0;
+}
+
+/* --- with pools --- */
+
+static int wait_for_first(struct nothing *n) {
+    (void)n;
+    int item;
+    return trine_channel_recv(first, &item);
+}
+TRINE_TASK(wait_for_first, struct nothing);
+
+static void check_pool_report(int signal) {
+    static char text[1 << 14];
+    (void)signal;
+    ssize_t n = pread(test_said, text, sizeof(text) - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    const char *words[] = {"waits for join since", "task wait_for_first, started at",
+                           "handed to threads", "runs the task wait_for_first: waits for channel",
+                           "deadlock: all tasks wait"};
+    for (int i = 0; i < 5; i++)
+        if (!strstr(text, words[i]))
+            test_fail(__FILE__, __LINE__, "no \"%s\" in: %s", words[i], text);
+    _exit(0);
+}
+
+/* One worker waits for what nobody sends, another one has nothing to do. */
+TEST(a_task_of_a_pool_that_waits_for_ever_is_reported) {
+    if (threads_before_us() != 1)
+        test_skip("this process has threads that are not ours (a sanitizer's, an emulator's)");
+    trine_executor *pool;
+    struct nothing unused[8];
+    first = trine_channel_new(sizeof(int), 1);
+    CHECK_OK(trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 2)));
+    CHECK_OK(trine_map_all(pool, do_nothing, unused, 8));
+    keep_stderr();
+    CHECK_EQ(sigaction(SIGABRT, &(struct sigaction){.sa_handler = check_pool_report}, NULL), 0);
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_submit(s, pool, wait_for_first, unused));
+    trine_join(s);
+    CHECK(!"it went on");
+}
+
+static int send_to_first(struct nothing *n) {
+    (void)n;
+    int item = 1;
+    usleep(2500000);
+    return trine_channel_send(first, &item);
+}
+TRINE_TASK(send_to_first, struct nothing);
+
+TEST(a_task_of_a_pool_that_works_is_no_deadlock) {
+    trine_executor *pool;
+    struct nothing unused[2];
+    first = trine_channel_new(sizeof(int), 1);
+    CHECK_OK(trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 2)));
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_submit(s, pool, wait_for_first, &unused[0]));
+    CHECK_OK(trine_submit(s, pool, send_to_first, &unused[1]));
+    CHECK_OK(trine_join(s));
+    trine_scope_close(&s);
+    trine_channel_free(&first);
+    trine_executor_close(&pool);
 }
 
 IN_LOOP(a_timer_is_no_deadlock) {
