@@ -16,6 +16,7 @@ enum { DEPTH_MOST = 64 };
 
 struct dump {
     struct loop *loop;
+    int64_t now;
     int fd, depth;
 };
 
@@ -49,7 +50,7 @@ static void add_state(const struct dump *d, struct text *t, const struct strand 
         text_add(t, ": waits for ");
         text_add(t, s->wait->name);
         text_add(t, " since ");
-        add_duration(t, d->loop->now - s->since);
+        add_duration(t, d->now - s->since);
     } else {
         text_add(t, s == d->loop->current ? ": runs" : ": ready");
     }
@@ -100,7 +101,7 @@ static void dump_scope(struct dump *d, const struct scope *s) {
     text_add(&t, " wait for its limit");
     if (s->deadline.running) {
         text_add(&t, ", deadline in ");
-        add_duration(&t, scope_deadline(s) - d->loop->now);
+        add_duration(&t, scope_deadline(s) - d->now);
     }
     if (s->reason) {
         text_add(&t, ", ends: ");
@@ -134,7 +135,7 @@ void trine_log_to(trine_log_fn fn, void *arg) {
 }
 
 void loop_dump(struct loop *l, int fd) {
-    struct dump d = {.loop = l, .fd = fd};
+    struct dump d = {.loop = l, .now = loop_read_clock(loop_here()), .fd = fd};
     struct text t;
     begin_line(&d, &t);
     text_add(&t, "loop of thread ");

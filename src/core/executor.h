@@ -22,6 +22,10 @@ struct executor_kind {
      * the one who runs it. Never waits; the future comes back by future_done_remote as always. On
      * the owner's thread; the future has not come back there yet. */
     void (*cancel)(struct trine_executor *, struct trine_future *);
+    /* Takes a task that nobody has begun and runs it on the caller's strand, a thread that waits
+     * for it and is the task's owner: true, and what it returned. NULL with no `family`. */
+    bool (*run_here)(struct trine_executor *, struct trine_future *, struct strand *self,
+                     int *ret_status);
     /* [S] Drains and frees. */
     void (*close)(struct trine_executor *);
 };
@@ -29,6 +33,9 @@ struct executor_kind {
 /* Every executor begins with this. */
 struct trine_executor {
     const struct executor_kind *kind;
+    struct trine_executor
+        *family; /* whose threads run its tasks when they wait; NULL: nobody does */
+    bool help;   /* every thread that waits does */
 };
 
 /* Lanes keep kinds of blocking work apart: hung look-ups cannot stop file work. */

@@ -8,6 +8,7 @@
 #include "base/panic.h"
 #include "core/enter.h"
 #include "core/executor.h"
+#include "core/help.h"
 #include "core/waitlist.h"
 
 #include <errno.h>
@@ -70,6 +71,9 @@ int trine_await(trine_future *f, int *ret_status) {
     struct strand *self = awaiter(f);
     while (f->state != FUTURE_DONE) {
         int r = self ? strand_reason_here(self) : -EAGAIN;
+        if (r == 0 && f->scope && f->scope->help &&
+            (help_with(f, self) || (f->state == FUTURE_PENDING && help_in(f->scope, self))))
+            continue;
         if (r == 0) {
             struct future_waiter w = {.strand = self};
             list_push(&f->waiters, &w.node);
@@ -91,6 +95,13 @@ static int first_done(trine_future *const *futures, size_t n) {
     return -1;
 }
 
+static bool help_with_one(trine_future *const *futures, size_t n, struct strand *self) {
+    for (size_t i = 0; i < n; i++)
+        if (futures[i]->scope && futures[i]->scope->help && help_with(futures[i], self))
+            return true;
+    return false;
+}
+
 int trine_await_any(trine_future *const *futures, size_t n) {
     enum { MOST = 64 };
     static const struct wait_kind kind = {.name = "await any", .abort = waitlist_abort};
@@ -101,6 +112,8 @@ int trine_await_any(trine_future *const *futures, size_t n) {
         int r = self ? strand_reason(self) : -EAGAIN;
         if (r < 0)
             return r;
+        if (help_with_one(futures, n, self))
+            continue;
         struct future_waiter waiters[MOST];
         for (size_t i = 0; i < n; i++) {
             waiters[i].strand = self;
@@ -138,6 +151,8 @@ int trine_next_done(trine_scope *public, trine_future **ret_future) {
         if (!handles_left(s))
             return 0;
         int r = self ? strand_reason(self) : -EAGAIN;
+        if (r == 0 && s->help && help_in(s, self))
+            continue;
         if (r == 0)
             r = waitlist_park(&s->done_waiters, self, "next done");
         if (r < 0)

@@ -27,13 +27,14 @@ struct loop {
     struct strand *current; /* who runs; NULL: the loop itself, in a callback */
     struct strand *ready;   /* the first one to run, linked by next_ready; NULL: none */
     struct strand *ready_last;
-    unsigned budget;                /* switches left in this turn */
-    unsigned operations;            /* that may still begin in this turn, waiting or not */
-    struct cxa_globals *exceptions; /* the thread's; NULL: no C++ runtime is here */
-    atomic_bool running;            /* inside trine_run: coroutines may be spawned */
-    bool embedded;                  /* another event loop turns it */
-    struct trine_future *main;      /* the main coroutine's, inside trine_run; for dumps */
-    size_t stack_stride;            /* of its coroutines' stacks, guard included */
+    unsigned budget;                  /* switches left in this turn */
+    unsigned operations;              /* that may still begin in this turn, waiting or not */
+    struct cxa_globals *exceptions;   /* the thread's; NULL: no C++ runtime is here */
+    atomic_bool running;              /* inside trine_run: coroutines may be spawned */
+    bool embedded;                    /* another event loop turns it */
+    struct trine_executor *works_for; /* a pool, whose thread it is; or NULL */
+    struct trine_future *main;        /* the main coroutine's, inside trine_run; for dumps */
+    size_t stack_stride;              /* of its coroutines' stacks, guard included */
     struct strand
         thread; /* the thread's own strand; in trine_run it waits for the main coroutine */
     const void *thread_low; /* bounds of the thread's stack, for sanitizers; learnt at a switch */

@@ -43,6 +43,7 @@ static void recycle(void *arg) {
     l->backend = NULL;
     l->running = l->embedded = false;
     l->serves = NULL;
+    l->works_for = NULL;
     rest_end(l);
     overflow_unwatch(l);
     stacks_free(l->stacks);

@@ -15,6 +15,7 @@
 #include "base/panic.h"
 #include "core/enter.h"
 #include "core/executor.h"
+#include "core/help.h"
 #include "core/waitlist.h"
 
 #include <errno.h>
@@ -247,6 +248,8 @@ static inline bool all_alike(const struct scope *s, const struct strand *self) {
 /* Waits, cancelled or not: the kind has no abort. */
 static inline void drain(struct scope *s, struct strand *self) {
     while (s->running || s->waiting) {
+        if (s->help && help_in(s, self))
+            continue;
         struct future_waiter w = {.strand = self};
         list_push(&s->idle_waiters, &w.node);
         self->loop->awaited = all_alike(s, self) ? &s->running : NULL;

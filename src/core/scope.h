@@ -16,6 +16,7 @@ struct scope {
     uint8_t policy, rank;
     bool shield, succeeded; /* succeeded: some task did, for TRINE_FIRST */
     bool cancel_seen, move_on;
+    bool help;        /* who waits for it may run some of its tasks */
     int reason;       /* why waits in it fail; 0 while it is whole */
     int outcome;      /* what join returns once reason is set */
     int first_error;  /* of a task */

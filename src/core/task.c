@@ -12,6 +12,7 @@
 #include "core/census.h"
 #include "core/enter.h"
 #include "core/executor.h"
+#include "core/help.h"
 #include "core/loop_executor.h"
 #include "core/overflow.h"
 #include "core/value.h"
@@ -142,9 +143,10 @@ static inline int launch(struct trine_future *f, struct scope *s, struct loop *l
                          trine_executor *on) {
     f->state = FUTURE_STARTED;
     int r;
-    if (on)
+    if (on) {
+        s->help |= helps_here(on, l);
         r = on->kind->submit(on, f);
-    else
+    } else
         r = make_coroutine(l, f, s->reason) ? 0 : -ENOMEM;
     if (__builtin_expect(r < 0, 0))
         scope_task_done(s, f, r);

@@ -230,6 +230,7 @@ static void *worker_main(void *arg) {
     struct crew_worker *w = arg;
     struct crew *c = w->crew;
     w->strand = strand_self();
+    w->strand->loop->works_for = &c->base;
     bool left = false;
     while (!left) {
         work(w);

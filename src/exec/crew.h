@@ -75,8 +75,9 @@ void job_cancel(struct crew *c, struct trine_future *f);
 /* job.c, on the owner's thread: a task that came back may still have such a request on its way. */
 void crew_await_cancel(struct trine_future *f);
 
-/* job.c: runs it on the calling strand, which is none of the crew's or waits itself; it comes back
- * as a message. */
+/* job.c: runs it on the calling strand, which is none of the crew's or waits itself: what it
+ * returned. In job_run_here it comes back as a message. */
+int job_run_at(struct trine_future *f, struct strand *self);
 void job_run_here(struct trine_future *f, struct strand *self);
 
 /* crew.c. Under the lock, after a task was put in: has somebody look for it. -EAGAIN or -ENOMEM:

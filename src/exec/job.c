@@ -51,9 +51,12 @@ void job_run(struct crew_worker *w, const struct job *job) {
         future_done_remote(f, status, NULL);
 }
 
+int job_run_at(struct trine_future *f, struct strand *self) {
+    return run_on(self, f, f->task ? f->task->run : NULL, f->arg);
+}
+
 void job_run_here(struct trine_future *f, struct strand *self) {
-    int status = run_on(self, f, f->task ? f->task->run : NULL, f->arg);
-    future_done_remote(f, status, NULL);
+    future_done_remote(f, job_run_at(f, self), NULL);
 }
 
 /* On the worker's thread. */

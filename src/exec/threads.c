@@ -193,6 +193,17 @@ static void threads_cancel(struct trine_executor *e, struct trine_future *f) {
         job_cancel(c, f);
 }
 
+static bool threads_run_here(struct trine_executor *e, struct trine_future *f, struct strand *self,
+                             int *ret_status) {
+    int priority;
+    if (!take_back(of(e, &priority), f))
+        return false;
+    *ret_status =
+        atomic_load_explicit(&f->cancel, memory_order_relaxed) ? -ECANCELED : job_run_at(f, self);
+    f->failure = NULL;
+    return true;
+}
+
 static void crew_free(struct crew *c) {
     ring_done(&c->rings[NORMAL]);
     ring_done(&c->rings[BACKGROUND]);
@@ -219,10 +230,12 @@ static void threads_close(struct trine_executor *e) {
 static const struct executor_kind threads_kind = {.name = "threads",
                                                   .submit = threads_submit,
                                                   .cancel = threads_cancel,
+                                                  .run_here = threads_run_here,
                                                   .close = threads_close};
 static const struct executor_kind background_kind = {.name = "background threads",
                                                      .submit = threads_submit,
                                                      .cancel = threads_cancel,
+                                                     .run_here = threads_run_here,
                                                      .close = threads_close};
 
 /* --- open --- */
@@ -271,7 +284,8 @@ int trine_threads_open(trine_executor **ret_pool, const trine_threads_opts *opts
     struct crew *c = FAULT(aligned_alloc(64, sizeof(*c)), NULL, ENOMEM);
     if (!c)
         return -ENOMEM;
-    *c = (struct crew){.base = {&threads_kind}, .background = {&background_kind}};
+    *c = (struct crew){.base = {&threads_kind, &c->base, o->help},
+                       .background = {&background_kind, &c->base, o->help}};
     take_options(c, o);
     int r = crew_init(c, o->workers ? o->workers : default_workers());
     if (r < 0) {
