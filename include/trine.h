@@ -274,14 +274,17 @@ typedef struct trine_error {
 
 /* Waits for the task. Returns 0 and puts what the task returned into *ret_status (may be NULL), or
  * why the wait itself ended; a future that is done gives its status even in a cancelled scope.
- * [S] the scope's thread and its coroutines. */
+ * [S] any thread: on another one than the scope's it learns of the end from that thread, once that
+ * waits in a call of this library or runs its loop; the handle must not be dropped, nor its scope
+ * be closed, meanwhile. */
 TRINE_MUST_USE_ int trine_await(trine_future *f, int *ret_status);
 
-/* Waits until one of `n` (1 to 64) futures is done and returns its index. [S] as trine_await. */
+/* Waits until one of `n` (1 to 64) futures is done and returns its index. [S] the scope's thread
+ * and its coroutines. */
 TRINE_MUST_USE_ int trine_await_any(trine_future *const *futures, size_t n);
 
 /* Hands out the scope's futures (of trine_start) in order of completion, each once: 1 and the
- * future; 0 when none is left. [S] as trine_await. */
+ * future; 0 when none is left. [S] as trine_await_any. */
 TRINE_MUST_USE_ int trine_next_done(trine_scope *s, trine_future **ret_future);
 
 /* What the task returned; -EINPROGRESS until it is done. Never waits. */

@@ -114,6 +114,26 @@ TRINE_MUST_USE_ int trine_spawn_ready_task(trine_scope *s, const trine_task *t, 
  * again. Never waits; aborts elsewhere than in a coroutine. */
 TRINE_PUBLIC_ void trine_ready(void);
 
+/* --- callbacks ------------------------------------------------------------------------------ */
+
+/* Asks to be told of a future's end; its inside is private. */
+typedef struct trine_notice {
+    uint64_t priv_[18];
+} trine_notice;
+
+/* Has fn(arg, status) called once the future is done, soon if it is already: on the calling thread,
+ * on its loop's own stack, where nothing may wait, while the thread waits in a call of this library
+ * or runs its loop. The future may be any thread's; then that thread must do so too, and the handle
+ * not be dropped, nor its scope be closed, before. *n is the caller's again once fn is called, or
+ * after trine_notice_stop. Never waits. */
+TRINE_PUBLIC_ void trine_on_done(trine_future *f, trine_notice *n,
+                                 void (*fn)(void *arg, int status), void *arg);
+
+/* After this fn will not be called, if it was not before. [S] the thread that asked, its
+ * coroutines; a cancellation does not end the wait, which is for a message there and back at the
+ * most. */
+TRINE_PUBLIC_ void trine_notice_stop(trine_notice *n);
+
 /* --- values --------------------------------------------------------------------------------- */
 
 /* Sets a value, which lives on the stack of the block that sets it, until trine_value_pop, in the

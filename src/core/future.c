@@ -9,6 +9,7 @@
 #include "core/enter.h"
 #include "core/executor.h"
 #include "core/help.h"
+#include "core/notice.h"
 #include "core/waitlist.h"
 
 #include <errno.h>
@@ -68,7 +69,10 @@ static struct strand *awaiter(const trine_future *f) {
 static const struct wait_kind awaiting = {.name = "await", .abort = waitlist_abort};
 
 int trine_await(trine_future *f, int *ret_status) {
-    struct strand *self = awaiter(f);
+    struct loop *l = loop_here();
+    struct strand *self = l->current;
+    if (__builtin_expect(f->home != l, 0))
+        return notice_await(f, self, ret_status);
     while (f->state != FUTURE_DONE) {
         int r = self ? strand_reason_here(self) : -EAGAIN;
         if (r == 0 && f->scope && f->scope->help &&

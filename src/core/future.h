@@ -134,7 +134,7 @@ static inline int future_run(struct trine_future *f) {
 
 struct future_waiter {
     struct list node;
-    struct strand *strand;
+    struct strand *strand; /* NULL: it is a notice's, see notice.h */
 };
 
 /* A fresh record, pending, or NULL; all that a kind does not use, and all else, is for the caller

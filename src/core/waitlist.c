@@ -3,16 +3,25 @@
 #include "core/waitlist.h"
 
 #include "core/enter.h"
+#include "core/notice.h"
+
+static void wake(struct list *node) {
+    struct future_waiter *w = container_of(node, struct future_waiter, node);
+    if (__builtin_expect(w->strand != NULL, 1))
+        strand_unpark_here(w->strand, 0);
+    else
+        notice_done(w);
+}
 
 void waitlist_wake_one(struct list *waiters) {
     struct list *node = list_pop(waiters);
     if (node)
-        strand_unpark_here(container_of(node, struct future_waiter, node)->strand, 0);
+        wake(node);
 }
 
 void waitlist_wake_all(struct list *waiters) {
     for (struct list *node; (node = list_pop(waiters));)
-        strand_unpark_here(container_of(node, struct future_waiter, node)->strand, 0);
+        wake(node);
 }
 
 void waitlist_abort(struct strand *s, int reason) {
