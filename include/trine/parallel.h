@@ -38,6 +38,31 @@ TRINE_MUST_USE_ int trine_parallel_reduce(trine_executor *on, size_t begin, size
                                           void (*combine)(void *into, const void *more), void *arg,
                                           void *ret_result, size_t size);
 
+/* Where a trine_map_from gets its items from, and where they go. */
+typedef struct trine_map_opts {
+    uint32_t size;
+    /* Fills *item, the next task's argument, which is all zero: 1; 0: there is no more; < 0: an
+     * error, which ends the map. */
+    int (*next)(void *arg, void *item);
+    /* The item as its task left it, and what that returned; < 0 ends the map. NULL: an error of a
+     * task ends it. */
+    int (*done)(void *arg, void *item, int status) TRINE_ZERO_;
+    void *arg TRINE_ZERO_;          /* of both; both are called by the caller of trine_map_from */
+    unsigned in_flight TRINE_ZERO_; /* items between the two at the most; 0: 64 */
+    bool as_completed TRINE_ZERO_;  /* `done` gets them as they come; else in the order of `next` */
+} trine_map_opts;
+
+/* Runs a task for each item that `next` gives, without having all of them at a time:
+ *
+ *     r = trine_map_from(pool, parse, .next = read_line, .done = store, .arg = &files);
+ *
+ * Returns 0 after the last; or the error that ended it, of `next`, `done` or a task, -ENOMEM, or
+ * why the scope around ends: tasks in flight are cancelled and waited for then. [S] any thread. */
+TRINE_MUST_USE_ int trine_map_from_task(trine_executor *on, const trine_task *t,
+                                        const trine_map_opts *opts, const char *site);
+#define trine_map_from(on, fn, ...)                                                                \
+    trine_map_from_task(on, &fn##_task, TRINE_OPTS(trine_map_opts, __VA_ARGS__), TRINE_HERE_)
+
 /* What trine_wait waits for. */
 typedef enum trine_until {
     TRINE_UNTIL_ALL,   /* all are done */

@@ -6,10 +6,21 @@
 
 #include "core/scope.h"
 
+/* It is in its scope, not in those that the waiting thread has opened inside of that. */
+static bool run_here(struct trine_future *f, struct strand *self, int *ret_status) {
+    struct scope *inner = self->scope;
+    self->scope = f->scope;
+    bool ran = f->on->kind->run_here(f->on, f, self, ret_status);
+    self->scope = inner;
+    if (ran && inner != f->scope)
+        scope_refresh(self, inner); /* what ended meanwhile could not reach them */
+    return ran;
+}
+
 bool help_with(struct trine_future *f, struct strand *self) {
     int status;
     if (self->stack || f->state != FUTURE_STARTED || !f->on || !helps_here(f->on, self->loop) ||
-        !f->on->kind->run_here(f->on, f, self, &status))
+        !run_here(f, self, &status))
         return false;
     self->loop->current = NULL;
     scope_task_done(f->scope, f, status);

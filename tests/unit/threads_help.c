@@ -214,6 +214,33 @@ TEST(a_thread_helps_a_pool_that_wants_it) {
     wait_for_task_of_busy_pool(false);
 }
 
+static int sleep_some(struct where *w) {
+    w->thread = pthread_self();
+    return trine_sleep(TRINE_MS(20));
+}
+TRINE_TASK(sleep_some, struct where);
+
+TEST(the_deadline_of_who_waits_is_not_that_of_the_task) {
+    trine_executor *pool = open_pool(1, true);
+    struct where w = {0};
+    atomic_store(&gate, false);
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_submit(s, pool, pass_gate, &w));
+    trine_future *f = trine_start(s, pool, sleep_some, &w);
+    {
+        TRINE_SCOPE(inner, .timeout = TRINE_MS(1));
+        int status = -1;
+        CHECK_OK(trine_await(f, &status)); /* it was done by ourselves, if late */
+        CHECK_EQ(status, 0);
+        CHECK(pthread_equal(w.thread, pthread_self()));
+        CHECK_EQ(trine_sleep(1), -ETIMEDOUT);
+    }
+    atomic_store(&gate, true);
+    CHECK_OK(trine_join(s));
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
 TEST(an_error_and_the_end_of_a_scope_reach_tasks_that_are_run_by_who_waits) {
     trine_executor *pool = open_pool(1, true);
     struct where gated = {0}, fails = {.status = -EDOM}, last = {0};
