@@ -3,6 +3,7 @@
 #include <trine.h>
 #include <trine/http.h>
 #include <trine/net.h>
+#include <trine/parallel.h>
 #include <trine/select.h>
 #include <trine/signal.h>
 #include <trine/task.h>
@@ -29,6 +30,10 @@ static int any_of(trine_channel *c, trine_future *f, int *item) {
     return trine_select(cases, sizeof(cases) / sizeof(cases[0]), TRINE_MS(1));
 }
 
+static int no_more(void *arg, void *item) {
+    return arg && item ? 1 : 0;
+}
+
 static int on_pool(trine_executor *pool) {
     struct square one[3] = {{1, 0}, {2, 0}, {3, 0}};
     trine_buf text = {NULL, 0, 0};
@@ -38,6 +43,8 @@ static int on_pool(trine_executor *pool) {
     trine_submit(all, pool, square, &one[0]);
     trine_map(all, pool, square, one, 3);
     trine_map_all(pool, square, one, 3);
+    if (trine_map_from(pool, square, .next = no_more) < 0)
+        return -1;
     trine_executor *own;
     int opened = trine_threads_open(&own, TRINE_OPTS(trine_threads_opts, .workers = 1));
     if (opened == 0)
