@@ -1,5 +1,6 @@
 /* threads [--json] [--runs N] [CASE...]: a thread pool of two workers.
  *   threads/submit    no-op tasks, a million of them, submitted from one thread and joined: M/s
+ *   threads/map       the same by one trine_map_all, which makes chunks of them
  *   threads/await     one no-op task at a time, submitted and awaited; all park in between: us
  *   threads/spin      the same with a brief spin on both sides: us
  *   threads/help      the same from a plain thread that runs the task itself while it waits: us
@@ -23,6 +24,20 @@ static int nop(struct nop *n) {
 TRINE_TASK(nop, struct nop);
 
 static double submits(void *pool) {
+    static struct nop args[SUBMITS];
+    TRINE_SCOPE(s);
+    double start = bench_ns();
+    for (int i = 0; i < SUBMITS; i++)
+        if (trine_submit(s, pool, nop, &args[i]) < 0)
+            break; /* it reaches join */
+    int r = trine_join(s);
+    double ns = bench_ns() - start;
+    if (r < 0)
+        bench_fail("the tasks failed", r);
+    return SUBMITS / ns * 1e3;
+}
+
+static double maps(void *pool) {
     static struct nop args[SUBMITS];
     double start = bench_ns();
     int r = trine_map_all((trine_executor *)pool, nop, args, SUBMITS);
@@ -118,6 +133,7 @@ int main(int argc, char **argv) {
     trine_threads_opts helped = {.workers = 2, .help = true};
     trine_threads_opts cpus = {.workers = trine_usable_cpus()};
     with_pool(&b, "threads/submit", "M/s", two, submits);
+    with_pool(&b, "threads/map", "M/s", two, maps);
     with_pool(&b, "threads/await", "us", parked, awaits);
     with_pool(&b, "threads/spin", "us", spinning, spins);
     with_pool(&b, "threads/help", "us", helped, awaits);

@@ -26,6 +26,9 @@ struct executor_kind {
      * for it and is the task's owner: true, and what it returned. NULL with no `family`. */
     bool (*run_here)(struct trine_executor *, struct trine_future *, struct strand *self,
                      int *ret_status);
+    /* [S] trine_map_all_task in its own way; NULL: a task an item. */
+    int (*map_all)(struct trine_executor *, const trine_task *t, void *args, size_t n,
+                   const char *site);
     /* [S] Drains and frees. */
     void (*close)(struct trine_executor *);
 };

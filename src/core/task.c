@@ -336,6 +336,8 @@ int trine_map_task(trine_scope *s, trine_executor *on, const trine_task *t, void
 
 int trine_map_all_task(trine_executor *on, const trine_task *t, void *args, size_t n,
                        const char *site) {
+    if (on && on->kind->map_all)
+        return on->kind->map_all(on, t, args, n, site);
     trine_scope memory, *s = trine_scope_open(&memory, NULL, site);
     trine_map_task(s, on, t, args, n, site); /* what fails here reaches join */
     int status = trine_join(s);

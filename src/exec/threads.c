@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/panic.h"
 #include "core/waitq.h"
+#include "exec/chunks.h"
 #include "exec/crew.h"
 
 #include <errno.h>
@@ -204,6 +205,12 @@ static bool threads_run_here(struct trine_executor *e, struct trine_future *f, s
     return true;
 }
 
+static int threads_map_all(struct trine_executor *e, const trine_task *t, void *args, size_t n,
+                           const char *site) {
+    int priority;
+    return chunks_map_all(e, of(e, &priority)->workers_most, t, args, n, site);
+}
+
 static void crew_free(struct crew *c) {
     ring_done(&c->rings[NORMAL]);
     ring_done(&c->rings[BACKGROUND]);
@@ -231,6 +238,7 @@ static const struct executor_kind threads_kind = {.name = "threads",
                                                   .submit = threads_submit,
                                                   .cancel = threads_cancel,
                                                   .run_here = threads_run_here,
+                                                  .map_all = threads_map_all,
                                                   .close = threads_close};
 static const struct executor_kind background_kind = {.name = "background threads",
                                                      .submit = threads_submit,

@@ -4,6 +4,7 @@
 #include "loop_case.h"
 
 #include <trine/parallel.h>
+#include <trine/task.h>
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -85,6 +86,73 @@ TEST(items_come_back_in_order_from_threads_and_processes) {
     check_on(processes);
     trine_executor_close(&threads);
     trine_executor_close(&processes);
+}
+
+/* --- all that are there --- */
+
+enum { MANY = 200000 };
+
+struct visit {
+    atomic_int times;
+    bool named, fails;
+};
+
+static int visit(struct visit *v) {
+    atomic_fetch_add(&v->times, 1);
+    v->named = strcmp(trine_task_name(), "visit") == 0;
+    return v->fails ? -EDOM : 0;
+}
+TRINE_TASK(visit, struct visit);
+
+static struct visit visits[MANY];
+
+static void check_visits(trine_executor *pool, size_t n) {
+    memset(visits, 0, sizeof(visits));
+    CHECK_OK(trine_map_all(pool, visit, visits, n));
+    for (size_t i = 0; i < MANY; i++)
+        CHECK(atomic_load(&visits[i].times) == (i < n) && visits[i].named == (i < n));
+}
+
+TEST(each_of_many_short_items_is_done_once_by_name) {
+    trine_executor *pool;
+    CHECK_OK(trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 3, .queue = 2)));
+    check_visits(pool, MANY);
+    for (size_t n = 0; n < 40; n++)
+        check_visits(pool, n);
+    check_visits(trine_threads_background(pool), 5000);
+    trine_executor_close(&pool);
+}
+
+TEST(an_error_keeps_what_has_not_begun_from_beginning) {
+    trine_executor *pool;
+    CHECK_OK(trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 2)));
+    memset(visits, 0, sizeof(visits));
+    visits[10].fails = true;
+    CHECK_EQ(trine_map_all(pool, visit, visits, MANY), -EDOM);
+    size_t done = 0;
+    for (size_t i = 0; i < MANY; i++)
+        done += (size_t)atomic_load(&visits[i].times);
+    CHECK(done >= 1 && done < MANY);
+    trine_executor_close(&pool);
+}
+
+static atomic_int inside;
+
+static int all_inside(struct visit *v) { /* returns when all of the pool's threads are here */
+    (void)v;
+    atomic_fetch_add(&inside, 1);
+    while (atomic_load(&inside) < 5)
+        if (trine_sleep(TRINE_US(100)) < 0)
+            return -EIO;
+    return 0;
+}
+TRINE_TASK(all_inside, struct visit);
+
+TEST(each_thread_of_the_pool_takes_part) {
+    trine_executor *pool;
+    CHECK_OK(trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 5)));
+    CHECK_OK(trine_map_all(pool, all_inside, visits, 50));
+    trine_executor_close(&pool);
 }
 
 IN_LOOP(items_come_back_in_order_from_coroutines) {
