@@ -198,7 +198,7 @@ static void sleep_until(struct loop *l, int64_t deadline) {
         sleep_without_end(l);
         return;
     }
-    if (l->serves)
+    if (atomic_load_explicit(&l->serves, memory_order_relaxed))
         rest_begin(l);
     sleep_once(l, deadline);
     rest_end(l);

@@ -56,11 +56,11 @@ struct loop {
     atomic_int patience;  /* while it sleeps: so many tasks may come back before it is woken */
     int wake_fd;          /* eventfd, -1 until the backend is opened; kept when recycled */
     struct loop *next_free, *next_of_all;
-    pid_t tid;                   /* of its thread */
-    atomic_bool rests;           /* see stuck.h */
-    const atomic_size_t *serves; /* of a thread that works for others: while this is 0 it has
-                                  * nothing to do, whatever it looks at; NULL: any other */
-    struct loop_look watched;    /* the watchdog's */
+    pid_t tid;                             /* of its thread */
+    atomic_bool rests;                     /* see stuck.h */
+    _Atomic(const atomic_size_t *) serves; /* of a thread that works for others: while this is 0 it
+                                            * has nothing to do, whatever it looks at; else NULL */
+    struct loop_look watched;              /* the watchdog's */
 };
 
 /* Calls `visit` for all loops that there are, also those whose thread has ended, under a lock. */

@@ -42,15 +42,16 @@ static void recycle(void *arg) {
         l->backend->kind->close(l->backend);
     l->backend = NULL;
     l->running = l->embedded = false;
-    l->serves = NULL;
     l->works_for = NULL;
-    rest_end(l);
     overflow_unwatch(l);
     stacks_free(l->stacks);
     l->stacks = NULL;
     records_free(&l->records);
     loop_of_thread = NULL;
-    pthread_mutex_lock(&pool_lock);
+    pthread_mutex_lock(
+        &pool_lock); /* who looks at what it serves holds it: that may go after this */
+    atomic_store(&l->serves, NULL);
+    rest_end(l);
     l->next_free = unused;
     unused = l;
     pthread_mutex_unlock(&pool_lock);

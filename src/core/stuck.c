@@ -46,7 +46,8 @@ void rest_end(struct loop *l) {
 
 /* Another thread's. */
 static bool is_at_rest(struct loop *l) {
-    if (l->serves && atomic_load(l->serves))
+    const atomic_size_t *work = atomic_load(&l->serves);
+    if (work && atomic_load(work))
         return false;
     return atomic_load(&l->rests) && !atomic_load(&l->inbox);
 }

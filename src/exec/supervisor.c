@@ -338,7 +338,7 @@ void *pool_supervise(void *pool) {
     p->loop = loop_self();
     p->strand = strand_self();
     timer_init(&p->retry, retry);
-    p->loop->serves = &p->live;
+    atomic_store(&p->loop->serves, &p->live);
     int r = loop_open_backend(p->loop);
     if (r >= 0)
         r = zygote_ref();

@@ -142,10 +142,11 @@ static void step(uint64_t *dice, bool in_loop) {
     struct place *p[TASKS];
     TRINE_SCOPE(s);
     for (int i = 0; i < TASKS; i++) {
-        w[i] = (struct work){(int)roll(dice, 1000000), (int)roll(dice, 3) * (int)roll(dice, 200),
-                             (int)roll(dice, 3000)};
+        int value = (int)roll(dice, 1000000); /* *w is the task's until it is done */
+        w[i] =
+            (struct work){value, (int)roll(dice, 3) * (int)roll(dice, 200), (int)roll(dice, 3000)};
         f[i] = trine_start(s, some_pool(dice, in_loop), work, &w[i]);
-        p[i] = put_up(f[i], w[i].value);
+        p[i] = put_up(f[i], value);
     }
     ask_for_other(dice);
     for (int i = 0; i < TASKS; i++) {
