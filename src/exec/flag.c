@@ -47,7 +47,7 @@ static int memory_new(void **ret_memory, size_t size, int *ret_fd, int seals) {
 }
 
 int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
-    void *cancel, *memory;
+    void *cancel = NULL, *memory = NULL;
     int r = memory_new(&cancel, sizeof(flag_word), &ret_fds[FLAG_CANCEL], F_SEAL_FUTURE_WRITE);
     if (r < 0)
         return r;

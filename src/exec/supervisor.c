@@ -326,6 +326,8 @@ void pool_leave_if_done(struct pool *p) {
 }
 
 void pool_close_arrived(struct pool *p) {
+    static const atomic_size_t workers_end = 1; /* which somebody waits for */
+    atomic_store(&p->loop->serves, &workers_end);
     p->closing = true;
     pool_leave_if_done(p);
 }

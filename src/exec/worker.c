@@ -81,7 +81,7 @@ static bool await_bytes(struct worker *w, size_t *ret_ready) {
             return false;
         if (stream_wake_reader(&w->memory.out))
             ring_bell(w);
-        if (!spin(s) && stream_reader_sleeps(s, 0))
+        if (!spin(s) && stream_reader_sleeps(s, 0) && !atomic_load(&s->memory->closed))
             futex_wait_shared(&s->memory->reader_sleeps, 1);
     }
     return true;
