@@ -31,7 +31,7 @@ struct bench {
     char **chosen; /* parts of case names, up to a NULL; none: all */
 };
 
-_Noreturn static inline void bench_fail(const char *what, long code) {
+__attribute__((noreturn)) static inline void bench_fail(const char *what, long code) {
     fprintf(stderr, "bench: %s (%ld)\n", what, code);
     exit(1);
 }
