@@ -352,6 +352,13 @@ typedef struct trine_processes_opts {
                                     * task; 0: never */
     size_t max_resident TRINE_ZERO_; /* likewise one of whose own memory more bytes than that are
                                       * resident, looked at ten times a second; 0: never */
+    const trine_task *on_start TRINE_ZERO_; /* &NAME_task of what each worker runs before its first
+                                             * task; < 0: it could not be started */
+    const trine_task *on_stop TRINE_ZERO_;  /* likewise when it is let go, for 2 s at the most; not
+                                             * when it dies or is killed */
+    const void *hook_arg TRINE_ZERO_; /* of which each worker has a copy that both get; at most
+                                       * 256 bytes; NULL: all zero */
+    bool pin TRINE_ZERO_;             /* each worker runs on one of the usable CPUs alone, evenly */
 } trine_processes_opts;
 
 /* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.

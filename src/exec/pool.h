@@ -1,8 +1,7 @@
-/* pool.h - inside of the process executor. Three files share it: processes.c is what any thread may
- * do (open, submit, cancel, close); supervisor.c is the pool's own thread, which decides; remote.c
- * is one worker process as that thread sees it, limits.c what it may use. Everything not under
- * `lock` belongs to that thread.
- */
+/* pool.h - inside of the process executor: processes.c is what any thread may do (open, submit,
+ * cancel, close); supervisor.c is the pool's own thread, which decides; remote.c is one worker
+ * process as that thread sees it, life.c how it comes and goes, limits.c what it may use.
+ * Everything not under `lock` belongs to that thread. */
 #ifndef TRINE_EXEC_POOL_H
 #define TRINE_EXEC_POOL_H
 
@@ -16,7 +15,7 @@
 
 #include <pthread.h>
 
-/* --- a worker process (remote.c) --- */
+/* --- a worker process (remote.c, life.c) --- */
 
 enum worker_state {
     WORKER_STARTING, /* asked for; has not said hello */
@@ -54,6 +53,8 @@ struct worker {
     unsigned tasks;  /* that it has done */
     uint64_t last_sequence;
     bool greeted;         /* it got as far as taking tasks */
+    int start_error;      /* of its on_start */
+    int cpu;              /* that it is pinned to; -1: none */
     bool used_up;         /* it is to be replaced when it has nothing to do */
     int64_t born, looked; /* when it was asked for, when its memory was looked at last */
 
@@ -120,6 +121,11 @@ bool worker_return_ahead(struct worker *w);
  * -ECANCELED. */
 void worker_cancel_task(struct worker *w, const struct trine_future *f);
 
+/* remote.c for life.c: what it needs of its own, once its bell and its memory are there; takes what
+ * it had written before it died. */
+void worker_init(struct worker *w);
+void worker_receive_last(struct worker *w);
+
 /* Frees the structs; no worker lives any more. */
 void workers_free(struct pool *p);
 
@@ -131,6 +137,9 @@ struct pool {
     int64_t task_timeout, grace;
     size_t limit_memory, max_result, max_resident;
     int64_t limit_cpu, max_age;
+    bool pin;
+    const trine_task *on_start, *on_stop;
+    struct fork_request request; /* what all workers' requests have in common */
 
     pthread_mutex_t lock; /* the next four; nothing else is taken under it */
     unsigned queue_limit;

@@ -232,6 +232,9 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     p->limit_memory = o->limit_memory;
     p->limit_cpu = o->limit_cpu;
     p->max_age = o->max_age;
+    p->pin = o->pin;
+    p->on_start = o->on_start;
+    p->on_stop = o->on_stop;
     p->max_resident = o->max_resident;
     p->max_result = o->max_result ? o->max_result : RESULT_DEFAULT;
     pthread_mutex_init(&p->lock, NULL);
@@ -274,6 +277,13 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     REQUIRE(o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->grace >= 0 &&
                 o->limit_cpu >= 0 && o->max_age >= 0 && o->max_result <= WIRE_BODY_MAX,
             "trine_processes_opts: at most %d workers, no time negative", WORKERS_MAX);
+    size_t arg_size = o->on_start ? o->on_start->size : 0;
+    if (o->on_stop && o->on_stop->size > arg_size)
+        arg_size = o->on_stop->size;
+    REQUIRE(arg_size <= HOOK_ARG_MOST,
+            "trine_processes_opts.hook_arg: at most %d bytes, not %zu; for more give the name of a "
+            "file",
+            HOOK_ARG_MOST, arg_size);
     struct strand *self;
     int r = strand_enter(&self);
     if (r >= 0)
@@ -283,6 +293,8 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     struct pool *p = pool_new(o);
     if (!p)
         return -ENOMEM;
+    if (o->hook_arg)
+        memcpy(p->request.hook_arg, o->hook_arg, arg_size);
     p->waiter = self;
     r = start_thread(p);
     if (r < 0) {

@@ -16,8 +16,6 @@
  * long as something is ahead we look at its stream now and then as well. */
 #include "exec/pool.h"
 
-#include "base/fault.h"
-#include "base/fdpass.h"
 #include "base/futex.h"
 
 #include <errno.h>
@@ -25,12 +23,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define START_TIMEOUT TRINE_SEC(30)
 #define LEAVE_TIMEOUT TRINE_SEC(2)
 
 /* So often what it has written is looked at while something is ahead; less and less often while
@@ -359,6 +354,11 @@ static void take_frame(struct worker *w) {
     loop_timer_stop(p->loop, &w->deadline);
     loop_timer_stop(p->loop, &w->memory_check);
     w->in_done = 0;
+    if (w->state == WORKER_STARTING && w->reply.status < 0) {
+        w->start_error = w->reply.status;
+        worker_kill(w, 0, NULL);
+        return;
+    }
     if (w->state == WORKER_STARTING) {
         w->state = WORKER_IDLE;
         list_push_front(&p->idle, &w->idle_node);
@@ -448,151 +448,17 @@ static void bell_rung(struct watch *watch, unsigned events) {
     receive(w);
 }
 
-/* --- start and end --- */
+/* --- for its life --- */
 
-static void release(struct worker *w) {
-    struct pool *p = w->pool;
-    loop_watch(p->loop, &w->bell_watch, 0);
-    loop_watch(p->loop, &w->reports_watch, 0);
-    loop_timer_stop(p->loop, &w->deadline);
-    loop_timer_stop(p->loop, &w->memory_check);
-    loop_timer_stop(p->loop, &w->look);
-    close(w->bell);
-    close(w->reports);
-    flags_free(&w->memory);
-    if (w->pidfd >= 0)
-        close(w->pidfd);
-    free(w->failure);
-    w->failure = NULL;
-    list_remove(&w->node);
-    list_push_front(&p->unused, &w->node);
-}
-
-static void gone(struct worker *w, const struct worker_report *report) {
+void worker_receive_last(struct worker *w) {
     while (receive_frame(w))
-        ; /* it may have answered before it died */
-    if (!report && w->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL,
-                0); /* the zygote's death does too */
-    if (w->state == WORKER_IDLE)
-        list_remove(&w->idle_node);
-    struct pool *p = w->pool;
-    struct trine_future *f = worker_task(w);
-    bool begun = f && flag_has_begun(&w->memory, worker_sent(w, 0)->frame.sequence);
-    if (f && !f->task)
-        f->out->len = 0;
-    list_remove(&w->node);
-    for (unsigned i = w->count; i-- > 1;)
-        if (worker_sent(w, i)->future)
-            pool_task_returned(p, worker_sent(w, i)->future);
-    w->count = 0;
-    pool_worker_gone(p, w, report, f, begun);
-    release(w);
+        ;
 }
 
-static void reports_ready(struct watch *watch, unsigned events) {
-    (void)events;
-    struct worker *w = container_of(watch, struct worker, reports_watch);
-    struct worker_report report;
-    int pidfd;
-    int r = fdpass_receive(w->reports, &report, sizeof(report), &pidfd, 1);
-    if (r == -EAGAIN)
-        return;
-    if (r <= 0) {
-        gone(w, NULL);
-    } else if (report.kind != REPORT_STARTED) {
-        gone(w, &report);
-    } else {
-        w->pid = report.pid;
-        w->pidfd = pidfd;
-        if (w->state == WORKER_KILLED)
-            syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
-    }
-}
-
-/* Has the zygote fork it; the descriptors stay the caller's. */
-static int ask_for_worker(struct worker *w, const int fds[REQUEST_FDS]) {
-    uint64_t second = 1000000000;
-    struct fork_request request = {
-        .worker = w->number,
-        .limit_memory = w->pool->limit_memory,
-        .limit_cpu = ((uint64_t)w->pool->limit_cpu + second - 1) / second,
-    };
-    struct loop *l = w->pool->loop;
+void worker_init(struct worker *w) {
     w->bell_watch = (struct watch){.fd = w->bell, .ready = bell_rung};
-    w->reports_watch = (struct watch){.fd = w->reports, .ready = reports_ready};
-    int r = loop_watch(l, &w->bell_watch, WATCH_READ);
-    if (r >= 0)
-        r = loop_watch(l, &w->reports_watch, WATCH_READ);
-    if (r >= 0)
-        r = zygote_fork(&request, fds, &w->zygote);
-    if (r < 0) {
-        loop_watch(l, &w->bell_watch, 0);
-        loop_watch(l, &w->reports_watch, 0);
-    }
-    return r;
-}
-
-/* Its bell, its report socket, its memory, and the request for it. */
-static int request_worker(struct worker *w) {
-    int reports[2];
-    w->bell = FAULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), -1, EMFILE, ENFILE);
-    if (w->bell < 0)
-        return -errno;
-    if (FAULT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, reports), -1, EMFILE) < 0) {
-        int error = -errno;
-        close(w->bell);
-        return error;
-    }
-    w->reports = reports[0];
-    int fds[REQUEST_FDS] = {[REQUEST_BELL] = w->bell, [REQUEST_REPORTS] = reports[1]};
-    int r = flags_new(&w->memory, fds + REQUEST_FLAGS);
-    if (r >= 0) {
-        stream_reader_sleeps(&w->memory.in, 0);
-        r = ask_for_worker(w, fds);
-        for (int i = 0; i < FLAGS; i++)
-            close(fds[REQUEST_FLAGS + i]);
-        if (r < 0)
-            flags_free(&w->memory);
-    }
-    close(reports[1]);
-    if (r < 0) {
-        close(w->bell);
-        close(w->reports);
-    }
-    return r;
-}
-
-int worker_start(struct pool *p, struct worker **ret_worker) {
-    struct list *old = list_pop(&p->unused);
-    struct worker *w =
-        old ? container_of(old, struct worker, node) : FAULT(calloc(1, sizeof(*w)), NULL, ENOMEM);
-    if (!w)
-        return -ENOMEM;
-    *w = (struct worker){.pool = p,
-                         .number = ++p->last_number,
-                         .pidfd = -1,
-                         .born = p->loop->now,
-                         .scratch = w->scratch}; /* WORKER_STARTING */
-    list_init(&w->idle_node);
     timer_init(&w->deadline, deadline_passed);
     timer_init(&w->memory_check, worker_check_memory);
     timer_init(&w->look, look);
-    int r = request_worker(w);
-    if (r < 0) {
-        list_push_front(&p->unused, &w->node);
-        return r;
-    }
-    list_push(&p->workers, &w->node);
-    loop_timer_start(p->loop, &w->deadline, START_TIMEOUT);
-    *ret_worker = w;
-    return 0;
-}
-
-void workers_free(struct pool *p) {
-    for (struct list *node; (node = list_pop(&p->unused));) {
-        struct worker *w = container_of(node, struct worker, node);
-        trine_buf_free(&w->scratch);
-        free(w);
-    }
+    stream_reader_sleeps(&w->memory.in, 0);
 }

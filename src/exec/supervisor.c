@@ -215,7 +215,9 @@ void pool_worker_ready(struct pool *p, struct worker *w) {
 static void describe_end(char *text, size_t size, const struct worker *w,
                          const struct worker_report *report) {
     int pid = (int)w->pid;
-    if (!report)
+    if (w->start_error)
+        snprintf(text, size, "its set-up (on_start) failed: %s", strerrordesc_np(-w->start_error));
+    else if (!report)
         snprintf(text, size, "worker %d was lost: the zygote, its parent process, died", pid);
     else if (report->kind == REPORT_FAILED)
         snprintf(text, size, "fork: %s", strerrordesc_np(-report->status));
@@ -334,6 +336,13 @@ void pool_close_arrived(struct pool *p) {
 
 /* --- the thread --- */
 
+static int locate_hooks(struct pool *p) {
+    int r = p->on_start ? modules_locate(&p->places, p->on_start, &p->request.on_start) : 0;
+    if (r >= 0 && p->on_stop)
+        r = modules_locate(&p->places, p->on_stop, &p->request.on_stop);
+    return r < 0 ? -ENOEXEC : 0;
+}
+
 void *pool_supervise(void *pool) {
     static const struct wait_kind supervising = {.name = "supervise processes"};
     struct pool *p = pool;
@@ -342,6 +351,8 @@ void *pool_supervise(void *pool) {
     timer_init(&p->retry, retry);
     atomic_store(&p->loop->serves, &p->live);
     int r = loop_open_backend(p->loop);
+    if (r >= 0)
+        r = locate_hooks(p);
     if (r >= 0)
         r = zygote_ref();
     p->open_result = r;

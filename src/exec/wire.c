@@ -66,7 +66,8 @@ static const char *check(const struct frame *f) {
         return "fields of a task in a frame that is none";
     switch (f->type) {
     case FRAME_HELLO:
-        return f->sequence || f->body || f->status || f->value ? "a greeting with contents" : NULL;
+        return f->sequence || f->body || f->status > 0 || f->value ? "a greeting with contents"
+                                                                   : NULL;
     case FRAME_RESULT:
         return f->value || (f->status < 0 && f->body) ? "a result with stray contents" : NULL;
     case FRAME_REFUSED:

@@ -13,7 +13,7 @@ enum { WIRE_VERSION = 1, WIRE_HEADER = 104, BUILD_ID_MAX = 32 };
 #define WIRE_BODY_MAX (UINT64_C(1) << 40)
 
 enum frame_type {
-    FRAME_HELLO = 1, /* worker: ready for tasks; worker, */
+    FRAME_HELLO = 1, /* worker: ready for tasks, or, status < 0, not; worker, status */
     FRAME_TASK,      /* program: worker, sequence, body, bytes, module, offset, first_out, limit */
     FRAME_RESULT,    /* worker: the task has returned; worker, sequence, body, status */
     FRAME_REFUSED    /* worker: its runtime could not do it; worker, sequence, status, value */

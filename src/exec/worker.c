@@ -18,6 +18,7 @@
 #include <trine.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@
 enum { SPINS = 30 };
 enum { BUFFER_KEPT = 8 << 20, BUFFER_ALIGNMENT = 64 };
 #define TELL_EVERY TRINE_MS(5)
-enum { EXIT_PROTOCOL = 70, EXIT_IO = 74 }; /* of sysexits.h */
+enum { EXIT_HOOK = 69, EXIT_PROTOCOL = 70, EXIT_IO = 74 }; /* of sysexits.h */
 
 static struct worker {
     int bell;
@@ -293,14 +294,44 @@ static bool serve(struct worker *w) {
     return true;
 }
 
+static void pin(int cpu) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    if (cpu < 0)
+        return;
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof(one), &one); /* a CPU that is gone meanwhile: then on any */
+}
+
+/* What the hook returned; 0 without one. */
+static int run_hook(const struct place *place, void *arg) {
+    if (!place->module.len)
+        return 0;
+    const trine_task *hook = modules_find(place, sizeof(*hook));
+    if (!hook || !modules_is_code((const void *)(uintptr_t)hook->run))
+        return -ENOEXEC;
+    int status = hook->run(arg);
+    fflush(stdout);
+    return status;
+}
+
 _Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory) {
+    static _Alignas(64) uint8_t hook_arg[HOOK_ARG_MOST];
     self = (struct worker){.bell = bell, .number = request->worker, .memory = memory};
+    memcpy(hook_arg, request->hook_arg, sizeof(hook_arg));
     crash_watch(memory.crash);
     limit_memory(request->limit_memory);
     limit_cpu(request->limit_cpu);
-    write_frame(&self, &(struct frame){.type = FRAME_HELLO, .worker = self.number}, NULL);
-    while (serve(&self))
+    pin(request->cpu);
+    int status = run_hook(&request->on_start, hook_arg);
+    struct frame hello = {.type = FRAME_HELLO,
+                          .worker = self.number,
+                          .status = status < 0 ? status : 0};
+    write_frame(&self, &hello, NULL);
+    while (status >= 0 && serve(&self))
         ;
+    if (status >= 0)
+        run_hook(&request->on_stop, hook_arg);
     fflush(NULL);
-    _exit(0);
+    _exit(status >= 0 ? 0 : EXIT_HOOK);
 }

@@ -5,6 +5,7 @@
 #define TRINE_EXEC_ZYGOTE_H
 
 #include "exec/flag.h"
+#include "exec/modules.h"
 #include "exec/wire.h"
 
 #include <sys/types.h>
@@ -12,10 +13,14 @@
 /* Asks for one worker; it comes with descriptors: the eventfd by which it wakes the program, the
  * socket for reports on this worker, of which the zygote keeps the end, and the memory of flag.h.
  */
+enum { HOOK_ARG_MOST = 256 };
 struct fork_request {
     uint32_t worker; /* its number */
     uint64_t limit_memory;
-    uint64_t limit_cpu; /* seconds */
+    uint64_t limit_cpu;             /* seconds */
+    int cpu;                        /* that it is to run on; -1: any */
+    struct place on_start, on_stop; /* of a trine_task; without module: none */
+    _Alignas(64) uint8_t hook_arg[HOOK_ARG_MOST];
 };
 enum { REQUEST_BELL, REQUEST_REPORTS, REQUEST_FLAGS, REQUEST_FDS = REQUEST_FLAGS + FLAGS };
 

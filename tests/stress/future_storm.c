@@ -57,6 +57,7 @@ static int work(struct work *w) {
     volatile int x = 0;
     for (int i = 0; i < w->turns; i++)
         x += i;
+    (void)x;
     if (w->pause_us)
         must(trine_sleep(TRINE_US(w->pause_us)) == 0);
     return w->value;

@@ -1,0 +1,181 @@
+/* life.c - how a worker process comes and goes, as the supervisor sees it: what it is given, the
+ * request to the zygote, the zygote's reports on it. What lies between is remote.c's. */
+#include "exec/pool.h"
+
+#include "base/fault.h"
+#include "base/fdpass.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define START_TIMEOUT TRINE_SEC(30)
+
+static void release(struct worker *w) {
+    struct pool *p = w->pool;
+    loop_watch(p->loop, &w->bell_watch, 0);
+    loop_watch(p->loop, &w->reports_watch, 0);
+    loop_timer_stop(p->loop, &w->deadline);
+    loop_timer_stop(p->loop, &w->memory_check);
+    loop_timer_stop(p->loop, &w->look);
+    close(w->bell);
+    close(w->reports);
+    flags_free(&w->memory);
+    if (w->pidfd >= 0)
+        close(w->pidfd);
+    free(w->failure);
+    w->failure = NULL;
+    list_remove(&w->node);
+    list_push_front(&p->unused, &w->node);
+}
+
+static void gone(struct worker *w, const struct worker_report *report) {
+    worker_receive_last(w); /* it may have answered before it died */
+    if (!report && w->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL,
+                0); /* the zygote's death does too */
+    if (w->state == WORKER_IDLE)
+        list_remove(&w->idle_node);
+    struct pool *p = w->pool;
+    struct trine_future *f = worker_task(w);
+    bool begun = f && flag_has_begun(&w->memory, worker_sent(w, 0)->frame.sequence);
+    if (f && !f->task)
+        f->out->len = 0;
+    list_remove(&w->node);
+    for (unsigned i = w->count; i-- > 1;)
+        if (worker_sent(w, i)->future)
+            pool_task_returned(p, worker_sent(w, i)->future);
+    w->count = 0;
+    pool_worker_gone(p, w, report, f, begun);
+    release(w);
+}
+
+static void reports_ready(struct watch *watch, unsigned events) {
+    (void)events;
+    struct worker *w = container_of(watch, struct worker, reports_watch);
+    struct worker_report report;
+    int pidfd;
+    int r = fdpass_receive(w->reports, &report, sizeof(report), &pidfd, 1);
+    if (r == -EAGAIN)
+        return;
+    if (r <= 0) {
+        gone(w, NULL);
+    } else if (report.kind != REPORT_STARTED) {
+        gone(w, &report);
+    } else {
+        w->pid = report.pid;
+        w->pidfd = pidfd;
+        if (w->state == WORKER_KILLED)
+            syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+    }
+}
+
+/* Has the zygote fork it; the descriptors stay the caller's. */
+static int ask_for_worker(struct worker *w, const int fds[REQUEST_FDS]) {
+    uint64_t second = 1000000000;
+    struct fork_request request = w->pool->request;
+    request.worker = w->number;
+    request.limit_memory = w->pool->limit_memory;
+    request.limit_cpu = ((uint64_t)w->pool->limit_cpu + second - 1) / second;
+    request.cpu = w->cpu;
+    struct loop *l = w->pool->loop;
+    w->reports_watch = (struct watch){.fd = w->reports, .ready = reports_ready};
+    int r = loop_watch(l, &w->bell_watch, WATCH_READ);
+    if (r >= 0)
+        r = loop_watch(l, &w->reports_watch, WATCH_READ);
+    if (r >= 0)
+        r = zygote_fork(&request, fds, &w->zygote);
+    if (r < 0) {
+        loop_watch(l, &w->bell_watch, 0);
+        loop_watch(l, &w->reports_watch, 0);
+    }
+    return r;
+}
+
+/* Its bell, its report socket, its memory, and the request for it. */
+static int request_worker(struct worker *w) {
+    int reports[2];
+    w->bell = FAULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), -1, EMFILE, ENFILE);
+    if (w->bell < 0)
+        return -errno;
+    if (FAULT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, reports), -1, EMFILE) < 0) {
+        int error = -errno;
+        close(w->bell);
+        return error;
+    }
+    w->reports = reports[0];
+    int fds[REQUEST_FDS] = {[REQUEST_BELL] = w->bell, [REQUEST_REPORTS] = reports[1]};
+    int r = flags_new(&w->memory, fds + REQUEST_FLAGS);
+    if (r >= 0) {
+        worker_init(w);
+        r = ask_for_worker(w, fds);
+        for (int i = 0; i < FLAGS; i++)
+            close(fds[REQUEST_FLAGS + i]);
+        if (r < 0)
+            flags_free(&w->memory);
+    }
+    close(reports[1]);
+    if (r < 0) {
+        close(w->bell);
+        close(w->reports);
+    }
+    return r;
+}
+
+/* The usable CPU that has fewest workers; -1: it cannot be told. */
+static int emptiest_cpu(const struct pool *p) {
+    cpu_set_t usable;
+    int best = -1;
+    unsigned least = 0;
+    if (sched_getaffinity(0, sizeof(usable), &usable) < 0)
+        return -1;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        unsigned there = 0;
+        if (!CPU_ISSET(cpu, &usable))
+            continue;
+        LIST_EACH(node, &p->workers)
+        there += container_of(node, struct worker, node)->cpu == cpu;
+        if (best < 0 || there < least) {
+            best = cpu;
+            least = there;
+        }
+    }
+    return best;
+}
+
+int worker_start(struct pool *p, struct worker **ret_worker) {
+    struct list *old = list_pop(&p->unused);
+    struct worker *w =
+        old ? container_of(old, struct worker, node) : FAULT(calloc(1, sizeof(*w)), NULL, ENOMEM);
+    if (!w)
+        return -ENOMEM;
+    *w = (struct worker){.pool = p,
+                         .number = ++p->last_number,
+                         .pidfd = -1,
+                         .cpu = p->pin ? emptiest_cpu(p) : -1,
+                         .born = p->loop->now,
+                         .scratch = w->scratch}; /* WORKER_STARTING */
+    list_init(&w->idle_node);
+    int r = request_worker(w);
+    if (r < 0) {
+        list_push_front(&p->unused, &w->node);
+        return r;
+    }
+    list_push(&p->workers, &w->node);
+    loop_timer_start(p->loop, &w->deadline, START_TIMEOUT);
+    *ret_worker = w;
+    return 0;
+}
+
+void workers_free(struct pool *p) {
+    for (struct list *node; (node = list_pop(&p->unused));) {
+        struct worker *w = container_of(node, struct worker, node);
+        trine_buf_free(&w->scratch);
+        free(w);
+    }
+}

@@ -1,0 +1,144 @@
+/* processes_hooks.c - what each worker process runs before its first task and when it is let go,
+ * and where it runs. */
+#include "processes_help.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+struct hook {
+    char path[64];
+    int started; /* in the worker's copy */
+    bool fails;
+};
+
+static void note(const char *path, const char *what) {
+    char line[64];
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int n = snprintf(line, sizeof(line), "%s %d\n", what, (int)getpid());
+    CHECK(write(fd, line, (size_t)n) == n);
+    close(fd);
+}
+
+static int prepared;
+
+static int prepare(struct hook *h) {
+    h->started++;
+    prepared = h->started;
+    note(h->path, "start");
+    return h->fails ? -ENOTCONN : 7;
+}
+TRINE_TASK(prepare, struct hook);
+
+static int clean_up(struct hook *h) {
+    note(h->path, h->started == 1 ? "stop" : "a stop of another's copy");
+    return -EIO; /* nobody minds */
+}
+TRINE_TASK(clean_up, struct hook);
+
+struct look {
+    int prepared, cpus, cpu;
+    pid_t pid;
+    bool dies;
+};
+
+static int look(struct look *l) {
+    cpu_set_t cpus;
+    if (l->dies)
+        raise(SIGKILL);
+    CHECK_EQ(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
+    *l = (struct look){prepared, CPU_COUNT(&cpus), sched_getcpu(), getpid(), false};
+    return 0;
+}
+TRINE_TASK(look, struct look);
+
+static struct hook hook_new(void) {
+    static int number;
+    struct hook h = {.started = 0};
+    snprintf(h.path, sizeof(h.path), "/tmp/trine-hook-%d-%d", (int)getpid(), number++);
+    return h;
+}
+
+static int lines_of(const char *path, const char *word) {
+    char line[128];
+    int n = 0;
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file))
+        n += strncmp(line, word, strlen(word)) == 0 && line[strlen(word)] == ' ';
+    if (file)
+        fclose(file);
+    return n;
+}
+
+TEST(each_worker_is_prepared_before_its_first_task_and_cleans_up) {
+    struct hook h = hook_new();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2,
+                                                            .max_tasks = 3,
+                                                            .on_start = &prepare_task,
+                                                            .on_stop = &clean_up_task,
+                                                            .hook_arg = &h});
+    h.path[0] = 0; /* it was copied */
+    struct look l[12] = {{0}};
+    CHECK_OK(trine_map_all(pool, look, l, 12));
+    for (int i = 0; i < 12; i++)
+        CHECK_EQ(l[i].prepared, 1);
+    trine_executor_close(&pool);
+    h.path[0] = '/';
+    int starts = lines_of(h.path, "start");
+    CHECK(starts >= 4); /* of three tasks each, and those that had none yet */
+    CHECK_EQ(lines_of(h.path, "stop"), starts);
+    unlink(h.path);
+}
+
+TEST(a_worker_that_dies_does_not_clean_up_and_its_successor_is_prepared) {
+    struct hook h = hook_new();
+    trine_executor *pool = pool_open((trine_processes_opts){
+        .workers = 1, .on_start = &prepare_task, .on_stop = &clean_up_task, .hook_arg = &h});
+    struct look dies = {.dies = true}, lives = {0};
+    CHECK_EQ(trine_map_all(pool, look, &dies, 1), -EOWNERDEAD);
+    CHECK_OK(trine_map_all(pool, look, &lives, 1));
+    CHECK_EQ(lives.prepared, 1);
+    trine_executor_close(&pool);
+    CHECK_EQ(lines_of(h.path, "start"), 2);
+    CHECK_EQ(lines_of(h.path, "stop"), 1);
+    unlink(h.path);
+}
+
+TEST(workers_that_cannot_be_prepared_fail_the_tasks_with_the_reason) {
+    struct hook h = hook_new();
+    h.fails = true;
+    trine_executor *pool =
+        pool_open((trine_processes_opts){.workers = 1, .on_start = &prepare_task, .hook_arg = &h});
+    struct look l = {0};
+    TRINE_SCOPE(s);
+    trine_future *f = trine_start(s, pool, look, &l);
+    CHECK_OK(trine_await(f, NULL));
+    CHECK_EQ(trine_error_of(f)->code, -EAGAIN);
+    const char *words[] = {"no worker process could be started", "(on_start) failed",
+                           strerror(ENOTCONN)};
+    for (int i = 0; i < 3; i++)
+        if (!strstr(trine_error_of(f)->detail, words[i]))
+            test_fail(__FILE__, __LINE__, "no \"%s\" in: %s", words[i], trine_error_of(f)->detail);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+    unlink(h.path);
+}
+
+TEST(workers_are_spread_over_the_cpus_when_asked_for) {
+    cpu_set_t cpus;
+    CHECK_EQ(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
+    unsigned n = (unsigned)CPU_COUNT(&cpus);
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = n, .pin = true});
+    struct look l[64] = {{0}};
+    CHECK_OK(trine_map_all(pool, look, l, 64));
+    for (int i = 0; i < 64; i++) {
+        CHECK_EQ(l[i].cpus, 1);
+        for (int k = 0; k < i; k++)
+            CHECK((l[k].cpu == l[i].cpu) == (l[k].pid == l[i].pid));
+    }
+    trine_executor_close(&pool);
+    pool = pool_open((trine_processes_opts){.workers = 1});
+    CHECK_OK(trine_map_all(pool, look, l, 1));
+    CHECK_EQ(l[0].cpus, (int)n);
+    trine_executor_close(&pool);
+}
