@@ -22,6 +22,9 @@ struct executor_kind {
      * the one who runs it. Never waits; the future comes back by future_done_remote as always. On
      * the owner's thread; the future has not come back there yet. */
     void (*cancel)(struct trine_executor *, struct trine_future *);
+    /* The same, on the way to many: only drops it if it has not begun, before `cancel` is said of
+     * any older one: true. NULL: it never does. */
+    bool (*drop)(struct trine_executor *, struct trine_future *);
     /* Takes a task that nobody has begun and runs it on the caller's strand, a thread that waits
      * for it and is the task's owner: true, and what it returned. NULL with no `family`. */
     bool (*run_here)(struct trine_executor *, struct trine_future *, struct strand *self,

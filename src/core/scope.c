@@ -16,6 +16,7 @@
 #include "core/enter.h"
 #include "core/executor.h"
 #include "core/help.h"
+#include "core/value.h"
 #include "core/waitlist.h"
 
 #include <errno.h>
@@ -76,7 +77,7 @@ trine_scope *trine_scope_open(trine_scope *memory, const trine_scope_opts *opts,
                         .policy = (uint8_t)o->policy,
                         .shield = o->shield,
                         .move_on = o->move_on,
-                        .values = self->values,
+                        .values = values_here(self),
                         .owner = self,
                         .outer = self->scope,
                         .limit = o->limit,
@@ -111,10 +112,11 @@ static void cancel_tasks(struct scope *s, int reason) {
         scope_task_done(s, f, -ECANCELED);
     }
     /* All are marked before the first is told, and the youngest first: one that runs on a thread
-     * may see its mark and end, and must not let a younger one begin. */
+     * may see its mark and end, and must not let a younger one begin. So those are dropped on the
+     * way. */
     int why = scope_why(s);
     for (struct list *node = s->tasks.prev; node != &s->tasks; node = node->prev)
-        task_mark_cancelled(container_of(node, struct trine_future, in_scope), reason, why);
+        task_mark_or_drop(container_of(node, struct trine_future, in_scope), reason, why);
     LIST_EACH(node, &s->tasks)
     task_cancel(container_of(node, struct trine_future, in_scope), reason, why);
 }

@@ -73,6 +73,7 @@ int task_launch(struct trine_future *f);
 /* Asks one task to end with `reason`, because of `why`; it has not ended yet. Marking alone keeps
  * one that has not begun from beginning; the first mark stays. */
 void task_mark_cancelled(struct trine_future *f, int reason, int why);
+void task_mark_or_drop(struct trine_future *f, int reason, int why);
 void task_cancel(struct trine_future *f, int reason, int why);
 
 /* after.c: the scope's futures of time that are not done: one ends with `reason`; all are freed. */

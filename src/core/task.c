@@ -166,6 +166,13 @@ void task_mark_cancelled(struct trine_future *f, int reason, int why) {
         f->strand->reason = reason;
 }
 
+void task_mark_or_drop(struct trine_future *f, int reason, int why) {
+    task_mark_cancelled(f, reason, why);
+    if (f->kind == RECORD_TASK && f->state == FUTURE_STARTED && f->on->kind->drop &&
+        !f->cancel_told)
+        f->cancel_told = f->on->kind->drop(f->on, f);
+}
+
 void task_cancel(struct trine_future *f, int reason, int why) {
     if (f->kind == RECORD_TIME) {
         after_cancel(f, reason);

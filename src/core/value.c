@@ -15,9 +15,18 @@ static struct strand *caller(void) {
     return self;
 }
 
+const trine_value values_of_task;
+
+const trine_value *values_here(struct strand *s) {
+    const struct trine_future *f = s->task;
+    if (s->values == &values_of_task)
+        s->values = f->options ? f->own.values : f->scope->values;
+    return s->values;
+}
+
 trine_value *trine_value_push(trine_value *v) {
     struct strand *self = caller();
-    v->outer = self->values;
+    v->outer = values_here(self);
     self->values = v;
     return v;
 }
@@ -39,7 +48,7 @@ const trine_value *value_link(trine_value *values, size_t n, const trine_value *
 
 void *trine_value_get(const void *key) {
     struct strand *self = strand_self();
-    for (const trine_value *v = self ? self->values : NULL; v; v = v->outer)
+    for (const trine_value *v = self ? values_here(self) : NULL; v; v = v->outer)
         if (v->key == key)
             return v->value;
     return NULL;

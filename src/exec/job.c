@@ -1,5 +1,6 @@
 /* job.c - one task on a thread of the pool, from the moment it was taken until it is given back,
- * and the request to end it.
+ * and the request to end it. The task's record is not looked at before it runs: it lies in its
+ * owner's cache, and one that was cancelled is not in the ring any more.
  *
  * A worker says in `task` what it runs, on a cache line of its own, so that the task's record is
  * not touched. The owner who wants the task to end finds the worker that way and marks `task`; the
@@ -10,6 +11,7 @@
  * Rejected: a phase in the record (two more cache lines pass between the threads at each task). */
 #include "base/panic.h"
 #include "core/scope.h"
+#include "core/value.h"
 #include "exec/crew.h"
 
 #include <errno.h>
@@ -22,7 +24,7 @@ static int run_on(struct strand *self, struct trine_future *f, int (*run)(void *
     struct scope *outer_scope = self->scope;
     const struct trine_value *outer_values = self->values;
     self->task = f;
-    self->values = f->options ? f->own.values : f->scope->values;
+    self->values = &values_of_task;
     int status = run ? run(arg) : f->bytes_task->run(f->in, f->out);
     REQUIRE(self->scope == outer_scope,
             "the task %s, started at %s, returned inside a scope: close it", future_name(f),
@@ -34,8 +36,7 @@ static int run_on(struct strand *self, struct trine_future *f, int (*run)(void *
 
 void job_run(struct crew_worker *w, const struct job *job) {
     struct trine_future *f = job->task;
-    int cancelled = atomic_load_explicit(&f->cancel, memory_order_relaxed);
-    int status = cancelled ? -ECANCELED : run_on(w->strand, f, job->run, job->arg);
+    int status = run_on(w->strand, f, job->run, job->arg);
     bool told = outbox_add(&w->outbox, job->home, f, status);
     if (atomic_exchange(&w->task, 0) & REQUEST_MARK) {
         while (!w->cancel_seen) {

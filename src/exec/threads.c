@@ -183,15 +183,22 @@ static bool take_back(struct crew *c, struct trine_future *f) {
     return back;
 }
 
+static bool in_submit(const struct trine_future *f) { /* which looks at f->cancel as it goes on */
+    return atomic_load_explicit(&f->phase, memory_order_relaxed) == JOB_IN_SUBMIT;
+}
+
+static bool threads_drop(struct trine_executor *e, struct trine_future *f) {
+    int priority;
+    bool back = !in_submit(f) && take_back(of(e, &priority), f);
+    if (back)
+        future_done_remote(f, -ECANCELED, NULL);
+    return back;
+}
+
 static void threads_cancel(struct trine_executor *e, struct trine_future *f) {
     int priority;
-    struct crew *c = of(e, &priority);
-    if (atomic_load_explicit(&f->phase, memory_order_relaxed) == JOB_IN_SUBMIT)
-        return; /* which looks at f->cancel before it goes on */
-    if (take_back(c, f))
-        future_done_remote(f, -ECANCELED, NULL);
-    else
-        job_cancel(c, f);
+    if (!in_submit(f) && !threads_drop(e, f))
+        job_cancel(of(e, &priority), f);
 }
 
 static bool threads_run_here(struct trine_executor *e, struct trine_future *f, struct strand *self,
@@ -237,12 +244,14 @@ static void threads_close(struct trine_executor *e) {
 static const struct executor_kind threads_kind = {.name = "threads",
                                                   .submit = threads_submit,
                                                   .cancel = threads_cancel,
+                                                  .drop = threads_drop,
                                                   .run_here = threads_run_here,
                                                   .map_all = threads_map_all,
                                                   .close = threads_close};
 static const struct executor_kind background_kind = {.name = "background threads",
                                                      .submit = threads_submit,
                                                      .cancel = threads_cancel,
+                                                     .drop = threads_drop,
                                                      .run_here = threads_run_here,
                                                      .close = threads_close};
 
