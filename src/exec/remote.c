@@ -1,6 +1,7 @@
 /* remote.c - one worker process as the supervisor sees it: frames to and from it, its limits, its
  * end. The worker is hostile: of what comes from it only a frame that answers its present task is
- * taken, at most of the size expected, and flat results go to memory of ours first.
+ * taken, at most of the size expected, and a flat argument gets its results as a whole or not at
+ * all.
  *
  * Which task dies with a worker: it runs one at a time, so it is the oldest without an answer,
  * unless the worker died before it began it, as one does that was killed while idle: it says in a
