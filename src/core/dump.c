@@ -135,7 +135,7 @@ void trine_log_to(trine_log_fn fn, void *arg) {
 }
 
 void loop_dump(struct loop *l, int fd) {
-    struct dump d = {.loop = l, .now = loop_read_clock(loop_here()), .fd = fd};
+    struct dump d = {.loop = l, .now = loop_here()->now, .fd = fd};
     struct text t;
     begin_line(&d, &t);
     text_add(&t, "loop of thread ");

@@ -70,6 +70,7 @@ void loop_report_if_stuck(struct loop *l) {
         return;
     if (atomic_load(&l->inbox)) /* of a thread that has ended by now: none comes after this look */
         return;
+    l->now = loop_read_clock(l);
     trine_dump(STDERR_FILENO);
     loops_each(dump_other, l);
     panic("deadlock: all tasks wait, and nobody is left who could end a wait; what each waits for "

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <valgrind/valgrind.h>
 
 struct square {
     int64_t n, pause, result;
@@ -81,6 +82,11 @@ static void check_on(trine_executor *on) {
 TEST(items_come_back_in_order_from_threads_and_processes) {
     trine_executor *threads, *processes;
     CHECK_OK(trine_threads_open(&threads, TRINE_OPTS(trine_threads_opts, .workers = 3)));
+    if (RUNNING_ON_VALGRIND) { /* which has no pidfds */
+        check_on(threads);
+        trine_executor_close(&threads);
+        return;
+    }
     CHECK_OK(trine_processes_open(&processes, TRINE_OPTS(trine_processes_opts, .workers = 2)));
     check_on(threads);
     check_on(processes);
