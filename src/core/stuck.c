@@ -56,8 +56,9 @@ static void count_resting(struct loop *l, void *count) {
     *(unsigned *)count += is_at_rest(l);
 }
 
+/* Of those at rest one may just have woken to look for itself. */
 static void dump_other(struct loop *l, void *self) {
-    if (l != self && is_at_rest(l) && l->thread.wait)
+    if (l != self && l->thread.wait)
         loop_dump(l, STDERR_FILENO);
 }
 
