@@ -275,8 +275,8 @@ typedef struct trine_error {
 /* Waits for the task. Returns 0 and puts what the task returned into *ret_status (may be NULL), or
  * why the wait itself ended; a future that is done gives its status even in a cancelled scope.
  * [S] any thread: on another one than the scope's it learns of the end from that thread, once that
- * waits in a call of this library or runs its loop; the handle must not be dropped, nor its scope
- * be closed, meanwhile. */
+ * waits in a call of this library or runs its loop, and leaves the wait, if its own scope ends,
+ * only then too; the handle must not be dropped, nor its scope be closed, meanwhile. */
 TRINE_MUST_USE_ int trine_await(trine_future *f, int *ret_status);
 
 /* Waits until one of `n` (1 to 64) futures is done and returns its index. [S] the scope's thread

@@ -12,7 +12,7 @@
  *
  * Lock order: senders' half, receivers' half; several channels by address.
  * Rejected: a lock-free ring with separate parking (the order of waiters would be lost); one lock
- * for both sides (110 to 150 ns an item between threads, against 40 to 60). */
+ * for both sides (94 ns an item between threads, against 49 to 62). */
 #include "core/channel.h"
 
 #include <trine/sync.h>

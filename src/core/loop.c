@@ -162,8 +162,9 @@ static bool spin(struct loop *l, int64_t deadline) {
 /* Sleeps until `deadline` or a message. Messages posted before `sleeping` was set are seen by the
  * look at the inbox after it; later ones find `sleeping` and wake us. */
 static void sleep_once(struct loop *l, int64_t deadline) {
-    int patience = l->awaited && *l->awaited < PATIENCE_MOST ? (int)*l->awaited : PATIENCE_MOST;
-    atomic_store_explicit(&l->patience, l->awaited ? patience : 1, memory_order_relaxed);
+    unsigned patience = l->awaited ? *l->awaited : 1;
+    patience = patience < PATIENCE_MOST ? patience : PATIENCE_MOST;
+    atomic_store_explicit(&l->patience, (int)patience, memory_order_relaxed);
     atomic_store(&l->sleeping, l->backend ? LOOP_IN_BACKEND : LOOP_ON_FUTEX);
     if (!atomic_load(&l->inbox)) {
         if (l->backend)

@@ -99,20 +99,19 @@ static void arrived(struct message *m) {
 /* Takes a place: 0, or why there is none. A callback cannot wait, and goes over the bound. */
 static int enter(struct loop_executor *e) {
     struct strand *self = strand_self();
-    for (;;) {
-        int reason = self ? strand_reason(self) : 0;
-        if (reason)
-            return reason;
+    for (;;) { /* room first: who was let in and cancelled at once must not let it lie */
         pthread_mutex_lock(&e->lock);
         bool closed = e->closed, enters = !closed && (e->live < LIVE_MOST || !self);
         e->live += enters;
         struct waiter w = {0};
-        if (!closed && !enters)
+        int r = closed || enters ? 0 : strand_reason(self);
+        if (!closed && !enters && r == 0)
             waitq_add(&e->submitters, &w, self, &e->lock);
         pthread_mutex_unlock(&e->lock);
         if (closed || enters)
             return closed ? -ESHUTDOWN : 0;
-        int r = waitq_park(&w, "room on another loop");
+        if (r == 0)
+            r = waitq_park(&w, "room on another loop");
         if (r < 0)
             return r;
     }

@@ -8,17 +8,14 @@
 #include "exec/chunks.h"
 
 #include "base/clock.h"
-#include "base/fault.h"
 
 #include <trine/task.h>
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
-enum {
-    LEFT_A_PART = 4
-}; /* chunks that are left for each part at least, so that all end together */
+/* So many chunks are left for each part at least, so that all end together. */
+enum { LEFT_A_PART = 4 };
 #define CHUNK_SHORT TRINE_US(20)
 #define CHUNK_LONG TRINE_US(80)
 

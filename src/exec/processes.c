@@ -131,10 +131,7 @@ void pool_queue_grown(struct pool *p) {
  * wait and goes over the bound (see executor.h). */
 static int enter_queue(struct pool *p) {
     struct strand *self = strand_self();
-    for (;;) {
-        int reason = self ? strand_reason(self) : 0;
-        if (reason)
-            return reason;
+    for (;;) { /* room first: who was let in and cancelled at once must not let it lie */
         pthread_mutex_lock(&p->lock);
         if (p->closed || p->queued < p->queue_limit || !self) {
             bool closed = p->closed;
@@ -146,9 +143,12 @@ static int enter_queue(struct pool *p) {
             return closed ? -ESHUTDOWN : 0;
         }
         struct waiter w = {0};
-        waitq_add(&p->submitters, &w, self, &p->lock);
+        int r = strand_reason(self);
+        if (r == 0)
+            waitq_add(&p->submitters, &w, self, &p->lock);
         pthread_mutex_unlock(&p->lock);
-        int r = waitq_park(&w, "room in a process pool");
+        if (r == 0)
+            r = waitq_park(&w, "room in a process pool");
         if (r < 0)
             return r;
     }
