@@ -132,15 +132,12 @@ static bool recv_by_half(trine_channel *c, void *ret_item) {
 
 /* --- one item --- */
 
-static inline struct waiter *first_of(struct list *queue) {
-    return list_empty(queue) ? NULL : waitq_pop(queue);
-}
-
-static inline int try_send(trine_channel *c, const void *item, struct waiter **ret_wake) {
+static inline __attribute__((always_inline)) int try_send(trine_channel *c, const void *item,
+                                                          struct waiter **ret_wake) {
     *ret_wake = NULL;
     if (c->closed)
         return c->closed;
-    struct waiter *receiver = first_of(&c->receivers);
+    struct waiter *receiver = waitq_pop(&c->receivers);
     if (receiver)
         copy(receiver->item, item, c->item_size);
     else if (items(c) < c->capacity)
@@ -151,17 +148,18 @@ static inline int try_send(trine_channel *c, const void *item, struct waiter **r
     return 0;
 }
 
-static inline int try_recv(trine_channel *c, void *ret_item, struct waiter **ret_wake) {
+static inline __attribute__((always_inline)) int try_recv(trine_channel *c, void *ret_item,
+                                                          struct waiter **ret_wake) {
     *ret_wake = NULL;
     if (items(c)) {
         take(c, ret_item);
-        struct waiter *sender = first_of(&c->senders);
+        struct waiter *sender = waitq_pop(&c->senders);
         if (sender)
             put(c, sender->item);
         *ret_wake = sender;
         return 0;
     }
-    struct waiter *sender = first_of(&c->senders);
+    struct waiter *sender = waitq_pop(&c->senders);
     if (!sender)
         return c->closed ? c->closed : -EAGAIN;
     copy(ret_item, sender->item, c->item_size);
@@ -221,37 +219,63 @@ static inline void drop_and_wake(trine_channel *c, bool quick, struct waiter *wa
         waitq_wake(wake, 0);
 }
 
-int trine_channel_send(trine_channel *c, const void *item) {
-    static const struct wait_kind kind = {.name = "channel send", .abort = leave_channel};
-    struct strand *self;
-    int r = strand_enter_here(&self);
-    if (r < 0)
-        return r;
+static const struct wait_kind sending = {.name = "channel send", .abort = leave_channel};
+static const struct wait_kind receiving = {.name = "channel receive", .abort = leave_channel};
+
+/* For strangers, and for all once they have come. Apart, so that the home pays nothing for it. */
+static __attribute__((noinline)) int send_among_threads(trine_channel *c, const void *item,
+                                                        struct strand *self) {
     if (is_split(c) && send_by_half(c, item))
         return 0;
     struct waiter *wake;
     bool quick = channel_lock(c);
-    r = try_send(c, item, &wake);
+    int r = try_send(c, item, &wake);
     if (r == -EAGAIN)
-        return wait_in(c, &c->senders, self, (void *)item, &kind, quick);
+        return wait_in(c, &c->senders, self, (void *)item, &sending, quick);
     drop_and_wake(c, quick, wake);
     return r;
 }
 
-int trine_channel_recv(trine_channel *c, void *ret_item) {
-    static const struct wait_kind kind = {.name = "channel receive", .abort = leave_channel};
-    struct strand *self;
-    int r = strand_enter_here(&self);
-    if (r < 0)
-        return r;
+static __attribute__((noinline)) int recv_among_threads(trine_channel *c, void *ret_item,
+                                                        struct strand *self) {
     if (is_split(c) && recv_by_half(c, ret_item))
         return 0;
     struct waiter *wake;
     bool quick = channel_lock(c);
+    int r = try_recv(c, ret_item, &wake);
+    if (r == -EAGAIN)
+        return wait_in(c, &c->receivers, self, ret_item, &receiving, quick);
+    drop_and_wake(c, quick, wake);
+    return r;
+}
+
+int trine_channel_send(trine_channel *c, const void *item) {
+    struct strand *self;
+    int r = strand_enter_here(&self);
+    if (r < 0)
+        return r;
+    if (is_split(c) || !home_lock_take_at_home(&c->lock, self->loop))
+        return send_among_threads(c, item, self);
+    struct waiter *wake;
+    r = try_send(c, item, &wake);
+    if (r == -EAGAIN)
+        return wait_in(c, &c->senders, self, (void *)item, &sending, true);
+    drop_and_wake(c, true, wake);
+    return r;
+}
+
+int trine_channel_recv(trine_channel *c, void *ret_item) {
+    struct strand *self;
+    int r = strand_enter_here(&self);
+    if (r < 0)
+        return r;
+    if (is_split(c) || !home_lock_take_at_home(&c->lock, self->loop))
+        return recv_among_threads(c, ret_item, self);
+    struct waiter *wake;
     r = try_recv(c, ret_item, &wake);
     if (r == -EAGAIN)
-        return wait_in(c, &c->receivers, self, ret_item, &kind, quick);
-    drop_and_wake(c, quick, wake);
+        return wait_in(c, &c->receivers, self, ret_item, &receiving, true);
+    drop_and_wake(c, true, wake);
     return r;
 }
 

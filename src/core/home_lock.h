@@ -32,17 +32,22 @@ void home_lock_done(struct home_lock *l);
 /* The rest of home_lock_take: for strangers, and for the first of all. */
 bool home_lock_take_slowly(struct home_lock *l, struct loop *me);
 
+/* Takes the lock if `me`, the caller's loop, is its home and no other thread has come yet. */
+static inline bool home_lock_take_at_home(struct home_lock *l, const struct loop *me) {
+    if (__builtin_expect(atomic_load_explicit(&l->home, memory_order_relaxed) != me, 0))
+        return false;
+    atomic_store_explicit(&l->busy, true, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(!atomic_load_explicit(&l->shared, memory_order_relaxed), 1))
+        return true;
+    atomic_store_explicit(&l->busy, false, memory_order_release);
+    return false;
+}
+
 /* Takes the lock; what it gives back is for home_lock_drop. */
 static inline bool home_lock_take(struct home_lock *l) {
     struct loop *me = loop_here();
-    if (__builtin_expect(atomic_load_explicit(&l->home, memory_order_relaxed) == me, 1)) {
-        atomic_store_explicit(&l->busy, true, memory_order_relaxed);
-        atomic_signal_fence(memory_order_seq_cst);
-        if (__builtin_expect(!atomic_load_explicit(&l->shared, memory_order_relaxed), 1))
-            return true;
-        atomic_store_explicit(&l->busy, false, memory_order_release);
-    }
-    return home_lock_take_slowly(l, me);
+    return home_lock_take_at_home(l, me) || home_lock_take_slowly(l, me);
 }
 
 static inline void home_lock_drop(struct home_lock *l, bool quick) {

@@ -41,8 +41,10 @@ struct stack *stack_fresh(struct stacks *cache);
 /* Nothing of its last life is left. */
 static inline struct stack *stack_clean(struct stack *s) {
     sanitizer_clean_stack(s->low, s->size);
+#ifdef __SANITIZE_THREAD__
     sanitizer_fiber_free(s->strand.tsan_fiber); /* here, since nobody can free the one it runs on */
     s->strand.tsan_fiber = sanitizer_fiber_new();
+#endif
     return s;
 }
 

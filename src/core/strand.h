@@ -37,20 +37,22 @@ struct cxa_globals {
     unsigned uncaught;
 };
 
+/* The first cache line is all that a task needs which begins, runs and never waits. */
 struct strand {
-    void *sp;                     /* of a suspended coroutine: see arch/switch.h */
-    struct loop *loop;            /* home; never changes */
-    struct strand *next_ready;    /* in its loop's run queue */
-    struct stack *stack;          /* NULL: a plain thread's own stack */
-    struct trine_future *task;    /* what it runs; NULL for a thread of the user's */
-    struct scope *scope;          /* innermost scope that it has open */
-    int reason;                   /* not 0: its task was asked to end, and why */
-    int result;                   /* of the last wait */
+    void *sp;                         /* of a suspended coroutine: see arch/switch.h */
+    struct loop *loop;                /* home; never changes */
+    struct strand *next_ready;        /* in its loop's run queue */
+    struct stack *stack;              /* NULL: a plain thread's own stack */
+    struct trine_future *task;        /* what it runs; NULL for a thread of the user's */
+    struct scope *scope;              /* innermost scope that it has open */
+    int reason;                       /* not 0: its task was asked to end, and why */
+    int result;                       /* of the last wait */
+    const struct trine_value *values; /* that it set or inherited, innermost first */
+
     const struct wait_kind *wait; /* what it waits for; NULL when it does not */
     void *wait_arg;
-    int64_t since;                    /* loop->now when it parked last: for dumps */
-    const struct trine_value *values; /* that it set or inherited, innermost first */
-    struct cxa_globals exceptions;    /* while it is suspended */
+    int64_t since;                 /* loop->now when it parked last: for dumps */
+    struct cxa_globals exceptions; /* while it is suspended */
     void *asan_fake_stack;            /* sanitizers' view of the stack, see base/sanitizer.h */
     void *tsan_fiber;
 };

@@ -93,8 +93,7 @@ make_on(struct stack *stack, struct loop *l, struct trine_future *f, int reason,
     s->task = f;
     s->scope = NULL;
     s->values = f->scope ? f->scope->values : NULL;
-    s->reason = reason;
-    s->wait = NULL;
+    s->reason = reason; /* `wait` is NULL: its last task did not wait when it ended */
     if (l->exceptions)
         s->exceptions = (struct cxa_globals){.caught = NULL};
 #ifdef __SANITIZE_ADDRESS__

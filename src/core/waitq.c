@@ -5,12 +5,6 @@
 
 #include "core/enter.h"
 
-void waitq_add(struct list *queue, struct waiter *w, struct strand *self, pthread_mutex_t *lock) {
-    w->strand = self;
-    w->lock = lock;
-    list_push(queue, &w->node);
-}
-
 static void leave_queue(struct strand *s, int reason) {
     struct waiter *w = s->wait_arg;
     pthread_mutex_lock(w->lock);
@@ -30,15 +24,6 @@ int waitq_park(struct waiter *w, const char *what_for) {
 bool selection_claim(struct selection *s, int index) {
     int nobody = 0;
     return atomic_compare_exchange_strong(&s->claimed, &nobody, index < 0 ? -1 : index + 1);
-}
-
-struct waiter *waitq_pop(struct list *queue) {
-    for (struct list *node; (node = list_pop(queue));) {
-        struct waiter *w = container_of(node, struct waiter, node);
-        if (!w->selection || selection_claim(w->selection, w->index))
-            return w;
-    }
-    return NULL;
 }
 
 static void wake_arrived(struct message *m) {

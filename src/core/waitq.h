@@ -31,7 +31,12 @@ struct waiter {
 };
 
 /* Under the lock. */
-void waitq_add(struct list *queue, struct waiter *w, struct strand *self, pthread_mutex_t *lock);
+static inline void waitq_add(struct list *queue, struct waiter *w, struct strand *self,
+                             pthread_mutex_t *lock) {
+    w->strand = self;
+    w->lock = lock;
+    list_push(queue, &w->node);
+}
 
 /* Without the lock: sleeps until waitq_wake, gives its status; or the reason of a cancellation. */
 int waitq_park(struct waiter *w, const char *what_for);
@@ -42,7 +47,14 @@ bool selection_claim(struct selection *s, int index);
 
 /* Under the lock: the first waiter that nobody else has claimed, NULL if there is none. waitq_wake
  * must follow. */
-struct waiter *waitq_pop(struct list *queue);
+static inline struct waiter *waitq_pop(struct list *queue) {
+    for (struct list *node; (node = list_pop(queue));) {
+        struct waiter *w = container_of(node, struct waiter, node);
+        if (__builtin_expect(!w->selection, 1) || selection_claim(w->selection, w->index))
+            return w;
+    }
+    return NULL;
+}
 
 /* Any thread: ends the wait with `status`. *w is gone after this call. */
 void waitq_wake(struct waiter *w, int status);
