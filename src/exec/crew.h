@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "core/executor.h"
+#include "core/home_lock.h"
 #include "core/loop.h"
 #include "exec/outbox.h"
 #include "exec/ring.h"
@@ -47,18 +48,21 @@ struct crew {
     struct ring rings[PRIORITIES];
     _Alignas(64) atomic_uint state; /* how many sleep, and how many look for a task */
     atomic_bool pressure;           /* putters wait for room, or `overflow` holds tasks */
-    _Atomic uint64_t put;           /* tasks, ever; written under the lock */
-    _Atomic uint64_t taken_back;    /* likewise, by their owners */
+    _Atomic uint64_t taken_back;    /* tasks, ever, by their owners */
+
+    _Alignas(64) struct home_lock putting; /* the rings' ends, and: */
+    _Atomic uint64_t put;                  /* tasks, ever */
+    unsigned room;                         /* places in the queue that are known to be free */
+    bool refuses;                          /* it closes */
 
     _Alignas(64) pthread_mutex_t lock; /* everything below */
     struct list overflow[PRIORITIES];  /* of futures, for which there was no room, by in_queue */
     struct list room_waiters;          /* of struct waiter */
     struct list closers;               /* likewise: until nobody works here any more */
     struct list asleep, absent, leavers;
-    unsigned workers; /* that take tasks */
-    unsigned threads; /* that there are */
+    atomic_uint workers; /* that take tasks; written under the lock */
+    unsigned threads;    /* that there are */
     unsigned workers_most, queue_most;
-    unsigned room; /* places in the queue that are known to be free */
     bool closing;
 
     trine_threads_opts opts;

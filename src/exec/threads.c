@@ -2,8 +2,12 @@
  *
  * Invariants: a future is in a ring (executor_data is its slot), in `overflow` (executor_data is
  * NULL, under the lock), with a worker, or has come back. Only its owner's thread calls cancel, and
- * only while it has not come back. Putters hold the lock; workers take without it, and look at
- * `pressure` after they have: somebody waits for the room. Lock order: the crew's lock alone. */
+ * only while it has not come back. Putters hold `putting`, which costs a pool's only submitter next
+ * to nothing; workers take without it, and look at `pressure` after they have: somebody waits for
+ * the room. Lock order: the crew's lock, `putting`.
+ *
+ * Who puts a task in looks then, without the lock, whether somebody must be called; who ceases to
+ * work says so and looks then whether there is a task (see crew.c). One of them sees the other. */
 #include "base/fault.h"
 #include "base/panic.h"
 #include "core/waitq.h"
@@ -28,7 +32,7 @@ static struct crew *of(struct trine_executor *e, int *ret_priority) {
 
 /* --- room --- */
 
-/* Under the lock. */
+/* Holds `putting`. */
 static struct slot *put(struct crew *c, int priority, struct trine_future *f) {
     struct job job = {f, f->task ? f->task->run : NULL, f->arg, f->home};
     struct slot *slot = ring_put(&c->rings[priority], &job);
@@ -45,7 +49,10 @@ static bool put_overflow(struct crew *c, int priority) {
     while (!list_empty(&c->overflow[priority])) {
         struct trine_future *f =
             container_of(c->overflow[priority].next, struct trine_future, in_queue);
-        if (!put(c, priority, f))
+        bool quick = home_lock_take(&c->putting);
+        bool is_in = put(c, priority, f);
+        home_lock_drop(&c->putting, quick);
+        if (!is_in)
             return false;
         list_remove(&f->in_queue);
     }
@@ -64,7 +71,7 @@ void crew_relieve(struct crew *c) {
     pthread_mutex_unlock(&c->lock);
 }
 
-/* Under the lock: tasks that may be put in before it has to be asked again. The counts of all
+/* Holds `putting`: tasks that may be put in before it has to be asked again. The counts of all
  * workers are read for it, which others write: not for each task. */
 static unsigned free_room(struct crew *c) {
     uint64_t queued = crew_queued(c);
@@ -84,21 +91,31 @@ static int await_room(struct crew *c, struct strand *self) {
     return r;
 }
 
-/* Under the lock: puts a task in, or waits until it can: its slot in *ret, or NULL there when the
- * caller is to run it. */
-static int put_or_wait(struct crew *c, int priority, struct trine_future *f, struct slot **ret) {
+/* With or without the lock: puts a task in if there is room, else -EBUSY. -ECANCELED: what its
+ * owner has heard since it began to submit cancelled it. */
+static inline int put_at_once(struct crew *c, int priority, struct trine_future *f) {
+    int r = -EBUSY;
+    if (atomic_load_explicit(&f->cancel, memory_order_relaxed))
+        return -ECANCELED;
+    bool quick = home_lock_take(&c->putting);
+    if (c->refuses)
+        r = -ESHUTDOWN;
+    else if ((c->room || (c->room = free_room(c))) && put(c, priority, f)) {
+        c->room--;
+        r = 0;
+    }
+    home_lock_drop(&c->putting, quick);
+    return r;
+}
+
+/* Under the lock: puts a task in, or waits until it can; -EBUSY: it is not to wait. */
+static int put_or_wait(struct crew *c, int priority, struct trine_future *f) {
     struct strand *self = strand_self();
     bool pressed = false;
     for (;;) {
-        if (c->closing)
-            return -ESHUTDOWN;
-        if (atomic_load_explicit(&f->cancel, memory_order_relaxed))
-            return -ECANCELED; /* meanwhile, while the caller waited */
-        bool room = c->room || (c->room = free_room(c));
-        if (room && (*ret = put(c, priority, f))) {
-            c->room--;
-            return 0;
-        }
+        int r = put_at_once(c, priority, f);
+        if (r != -EBUSY)
+            return r;
         if (!self || c->opts.when_full != TRINE_FULL_WAIT)
             return -EBUSY;
         if (!pressed) { /* and look again, now that takers will look for us */
@@ -106,8 +123,7 @@ static int put_or_wait(struct crew *c, int priority, struct trine_future *f, str
             pressed = true;
             continue;
         }
-        int r = await_room(c, self);
-        if (r < 0)
+        if ((r = await_room(c, self)) < 0)
             return r;
         pressed = false;
     }
@@ -138,30 +154,46 @@ static int submit_full(struct crew *c, int priority, struct trine_future *f) {
  * that the records are used again while they are in the cache. */
 static void take_what_came_back(struct crew *c) {
     enum { EVERY = 128 };
-    struct strand *self = strand_self();
-    if (self && atomic_load_explicit(&c->put, memory_order_relaxed) % EVERY == 0)
+    struct strand *self;
+    if (atomic_load_explicit(&c->put, memory_order_relaxed) % EVERY == 0 && (self = strand_self()))
         loop_drain_inbox(self->loop);
+}
+
+/* A task was put in, and may be done and gone already: is there somebody who will look for it? */
+static inline bool must_call(struct crew *c) {
+    unsigned state = atomic_load(&c->state);
+    return state < CREW_SEARCHING && (state || atomic_load(&c->workers) < c->workers_most);
+}
+
+/* 0, or it is not in the pool: there is nobody to run it, and no thread can be had. */
+static int call_for(struct crew *c, struct trine_future *f, struct slot *slot) {
+    int r = crew_call(c);
+    if (r == 0 || !ring_take_back(slot, f))
+        return 0; /* if not there any more, a worker has it */
+    atomic_fetch_add(&c->taken_back, 1);
+    return r;
+}
+
+static __attribute__((noinline)) int submit_slowly(struct crew *c, int priority,
+                                                   struct trine_future *f, int r) {
+    pthread_mutex_lock(&c->lock);
+    if (r == -EBUSY)
+        r = put_or_wait(c, priority, f);
+    if (r == -EBUSY)
+        r = submit_full(c, priority, f);
+    else if (r == 0 && must_call(c))
+        r = call_for(c, f, f->executor_data);
+    pthread_mutex_unlock(&c->lock);
+    return r;
 }
 
 static int threads_submit(struct trine_executor *e, struct trine_future *f) {
     int priority;
     struct crew *c = of(e, &priority);
-    struct slot *slot;
     atomic_store_explicit(&f->phase, JOB_IN_SUBMIT, memory_order_relaxed);
     take_what_came_back(c);
-    pthread_mutex_lock(&c->lock);
-    int r = put_or_wait(c, priority, f, &slot);
-    if (r == -EBUSY) {
-        r = submit_full(c, priority, f);
-    } else if (r == 0) {
-        unsigned state = atomic_load(&c->state);
-        if (state < CREW_SEARCHING && (state || c->workers < c->workers_most))
-            r = crew_call(c);
-        if (r < 0 && ring_take_back(slot, f))
-            atomic_fetch_add(&c->taken_back, 1);
-    }
-    pthread_mutex_unlock(&c->lock);
-    return r;
+    int r = put_at_once(c, priority, f);
+    return r == 0 && !must_call(c) ? 0 : submit_slowly(c, priority, f, r);
 }
 
 /* Takes a task back that no worker has. */
@@ -221,6 +253,7 @@ static int threads_map_all(struct trine_executor *e, const trine_task *t, void *
 static void crew_free(struct crew *c) {
     ring_done(&c->rings[NORMAL]);
     ring_done(&c->rings[BACKGROUND]);
+    home_lock_done(&c->putting);
     pthread_mutex_destroy(&c->lock);
     free(c->all);
     free(c);
@@ -234,6 +267,9 @@ static void threads_close(struct trine_executor *e) {
     pthread_mutex_lock(&c->lock);
     REQUIRE(!c->closing, "a thread pool was closed twice");
     c->closing = true;
+    bool quick = home_lock_take(&c->putting);
+    c->refuses = true;
+    home_lock_drop(&c->putting, quick);
     for (struct waiter *w; (w = waitq_pop(&c->room_waiters));)
         waitq_wake(w, 0);
     crew_dismiss(c);
@@ -280,6 +316,7 @@ static int crew_init(struct crew *c, unsigned workers) {
     if (r < 0)
         return r;
     pthread_mutex_init(&c->lock, NULL);
+    home_lock_init(&c->putting);
     struct list *lists[] = {&c->overflow[NORMAL], &c->overflow[BACKGROUND],
                             &c->room_waiters,     &c->closers,
                             &c->asleep,           &c->absent,
