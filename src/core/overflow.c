@@ -26,6 +26,8 @@ static struct sigaction former;
 
 /* The signal's fate as if we were not there. */
 static void pass_on(int signal, siginfo_t *info, void *context) {
+    if (former.sa_flags & (int)SA_RESETHAND) /* or the fault would come to us again, for ever */
+        sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     if (former.sa_flags & SA_SIGINFO) {
         former.sa_sigaction(signal, info, context);
         return;

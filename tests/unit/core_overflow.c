@@ -156,11 +156,15 @@ TEST(another_segmentation_fault_goes_to_the_former_handler_without_a_word) {
     CHECK(!"it went on");
 }
 
-/* What becomes of a child that runs the task and had `action` for SIGSEGV before. */
-static int fate_of_child(const trine_task *task, bool by_kill) {
+static void return_once(int signal) {
+    (void)signal;
+}
+
+/* What becomes of a child that runs the task and had that action for SIGSEGV before. */
+static int fate_of_child_with(struct sigaction action, const trine_task *task, bool by_kill) {
     pid_t child = fork();
     if (child == 0) {
-        signal(SIGSEGV, SIG_DFL);
+        sigaction(SIGSEGV, &action, NULL);
         trine_run_task(task, NULL, NULL);
         if (by_kill)
             kill(getpid(), SIGSEGV);
@@ -169,6 +173,19 @@ static int fate_of_child(const trine_task *task, bool by_kill) {
     int status;
     CHECK_EQ(waitpid(child, &status, 0), child);
     return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
+}
+
+static int fate_of_child(const trine_task *task, bool by_kill) {
+    return fate_of_child_with((struct sigaction){.sa_handler = SIG_DFL}, task, by_kill);
+}
+
+TEST(a_former_handler_for_one_time_is_asked_once) {
+    if (RUNNING_ON_VALGRIND)
+        test_skip("valgrind counts the write as an error of the program");
+    const struct sigaction once = {.sa_handler = return_once, .sa_flags = (int)SA_RESETHAND};
+    keep_stderr();
+    CHECK_EQ(fate_of_child_with(once, &write_nowhere_task, false), SIGSEGV);
+    CHECK_EQ(fate_of_child_with(once, &parent_task, false), SIGSEGV);
 }
 
 TEST(where_nobody_handled_it_the_program_dies_of_it) {

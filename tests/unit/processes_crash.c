@@ -6,7 +6,7 @@
 
 #include <fcntl.h>
 
-enum how { BY_ACCESS, BY_ABORT, BY_DIVISION, BY_KILL, BY_EXIT, BY_LIES };
+enum how { BY_ACCESS, BY_ACCESS_AFTER_A_LOOP, BY_ABORT, BY_DIVISION, BY_KILL, BY_EXIT, BY_LIES };
 
 struct crash {
     enum how how;
@@ -15,9 +15,19 @@ struct crash {
 
 static volatile int zero;
 
+static int just_return(struct crash *c) {
+    (void)c;
+    return 0;
+}
+TRINE_TASK(just_return, struct crash);
+
 __attribute__((noinline)) static int fault_here(enum how how) {
     switch (how) {
     case BY_ACCESS:
+        *(volatile int *)(uintptr_t)0x1230 = 1; // NOLINT: it is what is tested
+        break;
+    case BY_ACCESS_AFTER_A_LOOP: /* which has put its own handler before the worker's */
+        CHECK_OK(trine_run(just_return, &(struct crash){0}));
         *(volatile int *)(uintptr_t)0x1230 = 1; // NOLINT: it is what is tested
         break;
     case BY_ABORT:
@@ -72,6 +82,10 @@ static void check_crash(enum how how, int signal, uint64_t address) {
 
 TEST(a_wrong_access_tells_its_address_and_its_calls) {
     check_crash(BY_ACCESS, SIGSEGV, 0x1230);
+}
+
+TEST(a_wrong_access_after_a_loop_of_its_own_is_no_other) {
+    check_crash(BY_ACCESS_AFTER_A_LOOP, SIGSEGV, 0x1230);
 }
 
 TEST(an_abort_tells_its_calls) {
