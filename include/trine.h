@@ -359,15 +359,32 @@ typedef struct trine_processes_opts {
     const void *hook_arg TRINE_ZERO_; /* of which each worker has a copy that both get; at most
                                        * 256 bytes; NULL: all zero */
     bool pin TRINE_ZERO_;             /* each worker runs on one of the usable CPUs alone, evenly */
+    bool sandbox
+        TRINE_ZERO_; /* after on_start, a worker can compute on what it is handed, start
+                      * threads, write to standard error, and nothing else: no file, socket,
+                      * process, signal to others, no new code; such calls give EPERM */
 } trine_processes_opts;
 
 /* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.
  * Errors: -ENOMEM, -EAGAIN (no thread or process to be had), and for processes -ENOSYS (a kernel
- * without pidfd), -ENOEXEC (the program has no build id: link with -Wl,--build-id). A process pool
- * without trine_init aborts. Any thread may submit to a pool; close it where it was opened. [S] */
+ * without pidfd), -ENOTSUP (a sandbox, and the kernel or this library has no seccomp), -ENOEXEC
+ * (the program has no build id: link with -Wl,--build-id). A process pool without trine_init
+ * aborts. Any thread may submit to a pool; close it where it was opened. [S] */
 TRINE_MUST_USE_ int trine_threads_open(trine_executor **ret_pool, const trine_threads_opts *opts);
 TRINE_MUST_USE_ int trine_processes_open(trine_executor **ret_pool,
                                          const trine_processes_opts *opts);
+
+/* How many workers a process pool has. Any thread. */
+TRINE_PUBLIC_ unsigned trine_processes_count(trine_executor *pool);
+
+/* Runs a task once in each worker of a process pool, on args[0] to args[count - 1], each with its
+ * own, and waits for all: to hand all of them something, or ask what each holds. A worker that
+ * takes another's place later has not run it: that is what on_start is for. 0, or the first error.
+ * [S] any thread. */
+TRINE_PUBLIC_ int trine_processes_each_task(trine_executor *pool, const trine_task *t, void *args,
+                                            const char *site);
+#define trine_processes_each(pool, fn, args)                                                       \
+    trine_processes_each_task(pool, &fn##_task, TRINE_ARG_(fn, args), TRINE_HERE_)
 
 /* The same thread pool for work that can wait: its tasks begin when none of the others does. It
  * goes with the pool, and is not to be closed. Never waits; any thread. */

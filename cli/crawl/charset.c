@@ -297,6 +297,16 @@ int charset_clean(struct charset *charset, const char *body, size_t len, const c
     return clean_utf8(body, len, clean);
 }
 
+void charset_load_converters(void) {
+    static iconv_t
+        kept[sizeof(labels) / sizeof(*labels)]; /* closed, their modules would be unloaded */
+    for (size_t i = 0; i < sizeof(labels) / sizeof(*labels); i++) {
+        if (labels[i].name && !kept[i]) {
+            kept[i] = iconv_open("UTF-8", labels[i].name);
+        }
+    }
+}
+
 void charset_done(struct charset *charset) {
     if (charset->name) {
         iconv_close(charset->iconv);

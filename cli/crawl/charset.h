@@ -29,4 +29,10 @@ int charset_clean(struct charset *charset, const char *body, size_t len, const c
 
 void charset_done(struct charset *charset);
 
+/*
+ * Loads the C library's modules for all charsets of the standard, for the life of the process, so
+ * that no file is needed for them later. One that is not installed is treated as unknown.
+ */
+void charset_load_converters(void);
+
 #endif

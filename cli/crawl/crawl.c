@@ -125,17 +125,12 @@ static int open_services(struct crawl *c) {
                               .timeout = s->timeout,
                               .max_body = ROBOTS_MAX * 4,
                               .max_redirects = 5};
-    trine_processes_opts workers = {.size = sizeof(workers),
-                                    .workers = (unsigned)s->workers,
-                                    .task_timeout = TRINE_SEC(10),
-                                    .limit_memory = (size_t)512 << 20,
-                                    .max_result = (size_t)128 << 20};
     trine_threads_opts store = {.size = sizeof(store), .workers = 1, .name = "store"};
     int r = trine_http_open(&c->http, &http);
     if (r == 0)
         r = trine_http_open(&c->robots_http, &robots);
     if (r == 0)
-        r = trine_processes_open(&c->workers, &workers);
+        r = parsing_open(c);
     if (r == 0)
         r = trine_threads_open(&c->store_thread, &store);
     c->to_parse = trine_channel_new(sizeof(struct job *), PARSE_QUEUE);

@@ -74,6 +74,7 @@ int fetch_start(struct crawl *c, struct frontier_url *u);
 int robots_start(struct crawl *c, struct site *s);
 
 /* parse.c */
+int parsing_open(struct crawl *c); /* c->workers; an error of trine_processes_open */
 int parsing_start(struct crawl *c, trine_scope *parsing);
 
 /* write.c */

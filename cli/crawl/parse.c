@@ -1,9 +1,11 @@
 /* parse.c - the second stage: bodies go to worker processes, where hostile HTML can do no harm, and
- * come back as a flat page. The URL and the charset travel behind the body, in the same buffer, so
- * that the body is not copied for them.
+ * come back as a flat page. The workers are closed in: what they need of files they read before.
+ * The URL and the charset travel behind the body, in the same buffer, so that the body is not
+ * copied for them.
  *
  * What a worker dies of becomes the page's error. Rejected: threads (a parser's crash would take
  * the crawl along). */
+#include "crawl/charset.h"
 #include "crawl/crawl.h"
 #include "crawl/poison.h"
 
@@ -30,13 +32,32 @@ static int64_t monotonic(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static struct page_parser *parser; /* one a worker, its memory stays hot */
+
+struct nothing {
+    int unused;
+};
+
+/* Before the sandbox closes: converters are modules, and the libraries have files of settings. */
+static int prepare_worker(struct nothing *n) {
+    (void)n;
+    static const char text[] = "<!doctype html><title>a</title><p>b";
+    const struct page_input input = {.body = text,
+                                     .len = sizeof(text) - 1,
+                                     .url = "http://localhost/",
+                                     .want_text = true};
+    const void *bytes;
+    size_t len;
+    charset_load_converters();
+    int r = page_parser_new(&parser);
+    return r < 0 ? r : page_parse(parser, &input, &bytes, &len);
+}
+TRINE_TASK(prepare_worker, struct nothing);
+
 static int parse_html(const struct page_input *input, trine_buf *out) {
-    static struct page_parser *parser; /* one a worker, its memory stays hot */
-    int r = parser ? 0 : page_parser_new(&parser);
     const void *bytes = NULL;
     size_t len = 0;
-    if (r == 0)
-        r = page_parse(parser, input, &bytes, &len);
+    int r = page_parse(parser, input, &bytes, &len);
     return r < 0 ? r : trine_buf_append(out, bytes, len);
 }
 
@@ -160,6 +181,23 @@ static int parse_stage(struct crawl *c) {
     return r == -EPIPE ? 0 : r;
 }
 TRINE_TASK(parse_stage, struct crawl);
+
+int parsing_open(struct crawl *c) {
+    trine_processes_opts opts = {.size = sizeof(opts),
+                                 .workers = (unsigned)c->settings.workers,
+                                 .task_timeout = TRINE_SEC(10),
+                                 .limit_memory = (size_t)512 << 20,
+                                 .max_result = (size_t)128 << 20,
+                                 .on_start = &prepare_worker_task,
+                                 .sandbox = true};
+    int r = trine_processes_open(&c->workers, &opts);
+    if (r != -ENOTSUP)
+        return r;
+    fprintf(stderr, "trine crawl: pages are taken apart without a sandbox: this kernel, or this "
+                    "build, has no seccomp\n");
+    opts.sandbox = false;
+    return trine_processes_open(&c->workers, &opts);
+}
 
 int parsing_start(struct crawl *c, trine_scope *parsing) {
     /* More than there are workers: the next body is with a worker when it asks for one. */

@@ -80,6 +80,12 @@ typedef struct trine_task_opts {
                                       * first one before the next; the task's until it is done, of
                                       * one task at a time. Worker processes do not get them */
     size_t value_count TRINE_ZERO_;
+    unsigned worker TRINE_ZERO_; /* 1 to the number of workers: in this one of a process pool alone,
+                                  * or, if it dies before, in its successor; elsewhere it does
+                                  * nothing. 0: any */
+    trine_channel *progress TRINE_ZERO_; /* of trine_buf: gets what the task reports by
+                                          * trine_progress, each for the receiver to free. Must
+                                          * stay until the task is done */
 } trine_task_opts;
 
 /* trine_submit and trine_start with options: trine_spawn_opts(s, parse, &arg, .name = "parser",
@@ -100,6 +106,25 @@ TRINE_PUBLIC_ trine_future *trine_start_opts_task(trine_scope *s, trine_executor
 #define trine_start_opts(s, on, fn, arg, ...)                                                      \
     trine_start_opts_task(s, on, &fn##_task, TRINE_ARG_(fn, arg),                                  \
                           TRINE_OPTS(trine_task_opts, __VA_ARGS__), TRINE_HERE_)
+
+/* trine_start_bytes with options, of which a bytes task has no use for stack_size. */
+TRINE_PUBLIC_ trine_future *trine_start_bytes_opts_task(trine_scope *s, trine_executor *on,
+                                                        const trine_bytes_task *t, trine_bytes in,
+                                                        trine_buf *ret_out,
+                                                        const trine_task_opts *opts,
+                                                        const char *site);
+#define trine_start_bytes_opts(s, on, fn, in, ret_out, ...)                                        \
+    trine_start_bytes_opts_task(s, on, &fn##_bytes_task, in, ret_out,                              \
+                                TRINE_OPTS(trine_task_opts, __VA_ARGS__), TRINE_HERE_)
+
+/* In a task, wherever it runs: hands a copy of `len` bytes to who follows it (`progress` of its
+ * options), before its result; 0 and nothing else where nobody does. The pieces come in order, all
+ * of them before the task is done. A task that is run again (`repeat`) reports again. In a worker
+ * process also what the task runs on its own thread, as a loop of its own, reports for it.
+ * Errors: -ENOMEM, -EPIPE or what the channel was closed with (not in a worker process, where it is
+ * as if nobody followed), -EMSGSIZE (more than max_result of the pool). [S] while the channel is
+ * full, which holds up the task and, of a worker process, its time limit goes on. */
+TRINE_MUST_USE_ int trine_progress(const void *bytes, size_t len);
 
 /* trine_spawn, and then waits until the task says trine_ready (a server that listens, a connection
  * that is open): 0. When it ends before that: its error, which reaches join as well; -EPROTO when

@@ -64,18 +64,18 @@ struct trine_future {
             const trine_task *task;    /* NULL: it is a bytes task */
             struct trine_executor *on; /* NULL: a coroutine */
             struct strand *strand;     /* a coroutine's */
-            union {
-                struct {
-                    trine_bytes in; /* of a bytes task */
-                    trine_buf *out;
+            struct {
+                const char *name; /* NULL: its function's */
+                union {
+                    size_t stack_size; /* of a coroutine */
+                    unsigned worker;   /* of a process pool, from 1: no other; 0: any */
                 };
-                struct {
-                    const char *name; /* NULL: its function's */
-                    size_t stack_size;
-                    int64_t timeout;                  /* 0: its executor's */
-                    const struct trine_value *values; /* NULL: its scope's */
-                } own;                                /* with options */
-            };
+                int64_t timeout;                  /* 0: its executor's */
+                const struct trine_value *values; /* NULL: its scope's */
+                trine_channel *progress;          /* NULL: nobody follows it */
+            } own;                                /* with options */
+            trine_bytes in;                       /* of a bytes task */
+            trine_buf *out;
             const trine_bytes_task *bytes_task;
             struct list in_queue; /* in scope->pending; started: the executor's, under its lock */
 

@@ -53,7 +53,7 @@ struct strand {
     void *wait_arg;
     int64_t since;                 /* loop->now when it parked last: for dumps */
     struct cxa_globals exceptions; /* while it is suspended */
-    void *asan_fake_stack;            /* sanitizers' view of the stack, see base/sanitizer.h */
+    void *asan_fake_stack;         /* sanitizers' view of the stack, see base/sanitizer.h */
     void *tsan_fiber;
 };
 

@@ -39,7 +39,8 @@ static inline void strand_switch(struct strand *from, struct strand *to) {
 
 /* Leaves a stack for good. Never by a call, which would put the return predictor out of step for
  * who goes on. */
-static inline __attribute__((always_inline)) _Noreturn void strand_leave(struct strand *from, struct strand *to) {
+static inline __attribute__((always_inline)) _Noreturn void strand_leave(struct strand *from,
+                                                                         struct strand *to) {
     struct stack *stack = to->stack;
     from->loop->current = to;
     if (from->loop->exceptions)

@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/panic.h"
 #include "core/census.h"
+#include "core/channel.h"
 #include "core/enter.h"
 #include "core/executor.h"
 #include "core/help.h"
@@ -255,8 +256,12 @@ static inline __attribute__((always_inline)) void fill_record(struct trine_futur
     if (start.opts) {
         f->options = true;
         f->own.name = start.opts->name;
-        f->own.stack_size = start.opts->stack_size;
+        if (start.on && start.on->kind->other_memory)
+            f->own.worker = start.opts->worker;
+        else
+            f->own.stack_size = start.opts->stack_size;
         f->own.timeout = start.opts->timeout;
+        f->own.progress = start.opts->progress;
         f->own.values = value_link(start.opts->values, start.opts->value_count, s->values);
         f->repeat = start.opts->repeat;
     }
@@ -364,6 +369,9 @@ static trine_future *begin_with(trine_scope *s, struct start start, int *ret) {
     REQUIRE(start.opts && start.opts->size == sizeof(*start.opts),
             "trine_task_opts.size at %s: set it to sizeof", start.site);
     REQUIRE(start.opts->timeout >= 0, "trine_task_opts.timeout at %s is negative", start.site);
+    REQUIRE(!start.opts->progress || start.opts->progress->item_size == sizeof(trine_buf),
+            "trine_task_opts.progress at %s: the channel's items are trine_buf, not of %zu bytes",
+            start.site, start.opts->progress->item_size);
     return begin(scope_of(s), start, ret);
 }
 
@@ -390,6 +398,23 @@ trine_future *trine_start_bytes_task(trine_scope *s, trine_executor *on, const t
     REQUIRE(t, "trine_start_bytes at %s has no task", site);
     ret_out->len = 0;
     return begin(scope_of(s), start, &r);
+}
+
+trine_future *trine_start_bytes_opts_task(trine_scope *s, trine_executor *on,
+                                          const trine_bytes_task *t, trine_bytes in,
+                                          trine_buf *ret_out, const trine_task_opts *opts,
+                                          const char *site) {
+    int r;
+    struct start start = {.site = site,
+                          .on = on,
+                          .bytes_task = t,
+                          .in = in,
+                          .out = ret_out,
+                          .opts = opts,
+                          .handle = true};
+    REQUIRE(t, "trine_start_bytes_opts at %s has no task", site);
+    ret_out->len = 0;
+    return begin_with(s, start, &r);
 }
 
 /* --- the handshake of a start --- */

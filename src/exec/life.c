@@ -23,6 +23,8 @@ static void release(struct worker *w) {
     loop_timer_stop(p->loop, &w->deadline);
     loop_timer_stop(p->loop, &w->memory_check);
     loop_timer_stop(p->loop, &w->look);
+    loop_timer_stop(p->loop, &w->offer);
+    trine_buf_free(&w->piece);
     close(w->bell);
     close(w->reports);
     flags_free(&w->memory);
@@ -47,6 +49,7 @@ static void gone(struct worker *w, const struct worker_report *report) {
     if (f && !f->task)
         f->out->len = 0;
     list_remove(&w->node);
+    worker_leave_seat(w);
     for (unsigned i = w->count; i-- > 1;)
         if (worker_sent(w, i)->future)
             pool_task_returned(p, worker_sent(w, i)->future);
@@ -148,6 +151,19 @@ static int emptiest_cpu(const struct pool *p) {
     return best;
 }
 
+static unsigned free_seat(const struct pool *p) {
+    unsigned i = 0;
+    while (p->seats[i].taken)
+        i++;
+    return i;
+}
+
+void worker_leave_seat(struct worker *w) {
+    struct seat *seat = &w->pool->seats[w->seat];
+    if (seat->taken == w)
+        seat->taken = NULL;
+}
+
 int worker_start(struct pool *p, struct worker **ret_worker) {
     struct list *old = list_pop(&p->unused);
     struct worker *w =
@@ -156,10 +172,13 @@ int worker_start(struct pool *p, struct worker **ret_worker) {
         return -ENOMEM;
     *w = (struct worker){.pool = p,
                          .number = ++p->last_number,
+                         .seat = free_seat(p),
                          .pidfd = -1,
                          .cpu = p->pin ? emptiest_cpu(p) : -1,
                          .born = p->loop->now,
-                         .scratch = w->scratch}; /* WORKER_STARTING */
+                         .scratch = w->scratch, /* WORKER_STARTING */
+                         .introduced = {p->program},
+                         .introductions = 1};
     list_init(&w->idle_node);
     int r = request_worker(w);
     if (r < 0) {
@@ -167,6 +186,7 @@ int worker_start(struct pool *p, struct worker **ret_worker) {
         return r;
     }
     list_push(&p->workers, &w->node);
+    p->seats[w->seat].taken = w;
     loop_timer_start(p->loop, &w->deadline, START_TIMEOUT);
     *ret_worker = w;
     return 0;

@@ -5,9 +5,13 @@
  */
 #include "exec/modules.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t round_up_4(uint64_t n) {
@@ -118,6 +122,44 @@ const void *modules_find(const struct place *place, size_t size) {
     struct search s = {.wanted = place, .size = size};
     dl_iterate_phdr(find_in, &s);
     return (const void *)s.address; /* 0 is NULL */
+}
+
+/* As the kernel knows it: what the program gave to dlopen may have been relative to a directory
+ * that it has left since. */
+int modules_path(const void *address, char ret_path[WIRE_PATH_MAX]) {
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char *line = NULL;
+    size_t room = 0;
+    int r = maps ? -ENOENT : -errno;
+    while (r == -ENOENT && getline(&line, &room, maps) > 0) {
+        uintptr_t from, to;
+        int at = 0;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %*s %n", &from, &to, &at) < 2 ||
+            (uintptr_t)address < from || (uintptr_t)address >= to)
+            continue;
+        size_t len = strcspn(line + at, "\n");
+        if (line[at] != '/' || len >= WIRE_PATH_MAX)
+            break;
+        memcpy(ret_path, line + at, len);
+        ret_path[len] = 0;
+        r = 0;
+    }
+    free(line);
+    if (maps)
+        fclose(maps);
+    return r;
+}
+
+static int is_module_in(struct dl_phdr_info *m, size_t size, void *arg) {
+    (void)size;
+    struct build_id id;
+    return module_id(m, &id) && memcmp(&id, arg, sizeof(id)) == 0;
+}
+
+void modules_load(const struct build_id *module, const char *path) {
+    struct build_id wanted = *module;
+    if (dl_iterate_phdr(is_module_in, &wanted) == 0 && !dlopen(path, RTLD_NOW | RTLD_LOCAL))
+        (void)dlerror(); /* the task is refused, which says as much */
 }
 
 static int is_code_in(struct dl_phdr_info *m, size_t size, void *arg) {

@@ -23,6 +23,13 @@ struct place_cache {
  * -EFAULT: it is in no module. */
 int modules_locate(struct place_cache *cache, const void *address, struct place *ret_place);
 
+/* The path of the file that is mapped at an address: 0, or -ENOENT: none, or it was deleted; or a
+ * negative errno of reading /proc/self/maps. */
+int modules_path(const void *address, char ret_path[WIRE_PATH_MAX]);
+
+/* Loads the module if it is not here yet; modules_find tells whether that is the build it was. */
+void modules_load(const struct build_id *module, const char *path);
+
 /* The address of `size` bytes at that place, NULL when no module of this process has it. */
 const void *modules_find(const struct place *place, size_t size);
 

@@ -1,6 +1,7 @@
 /* pool.h - inside of the process executor: processes.c is what any thread may do (open, submit,
  * cancel, close); supervisor.c is the pool's own thread, which decides; remote.c is one worker
- * process as that thread sees it, life.c how it comes and goes, limits.c what it may use.
+ * process as that thread sees it, life.c how it comes and goes, limits.c what it may use, follow.c
+ * how what a task reports on its way reaches who follows it.
  * Everything not under `lock` belongs to that thread. */
 #ifndef TRINE_EXEC_POOL_H
 #define TRINE_EXEC_POOL_H
@@ -34,12 +35,16 @@ struct assignment {
 /* How many a worker has at a time, at the most; far below FLAG_CLAIMS_MOST. */
 enum { SENT_MOST = 64 };
 
+/* A program has few modules with tasks; who has more introduces some of them again. */
+enum { MODULES_KEPT = 8 };
+
 struct worker {
     struct list node;      /* in pool->workers, or ->unused */
     struct list idle_node; /* in pool->idle */
     struct pool *pool;
     enum worker_state state;
     uint32_t number; /* never used twice in a pool */
+    unsigned seat;   /* in pool->seats; it is its successor's when it is gone or leaves */
     pid_t pid;
     int pidfd; /* -1 until the zygote has told it */
     int bell;  /* eventfd: it has written, or read */
@@ -71,6 +76,13 @@ struct worker {
     uint64_t in_done;   /* bytes received, of header and body */
     bool direct;        /* its body goes where it belongs */
     trine_buf scratch;  /* results of flat structs come here first */
+    trine_buf piece;    /* that its task has reported */
+    bool piece_waits;   /* the follower has no room: nothing is taken from this worker meanwhile */
+    struct timer offer; /* until it is offered again */
+    int64_t offer_every;
+
+    struct build_id introduced[MODULES_KEPT]; /* modules that it knows, a ring */
+    unsigned introductions;
 
     int verdict;             /* not 0: we killed it, and its task fails with this ... */
     struct failure *failure; /* ... and that */
@@ -78,6 +90,9 @@ struct worker {
 
 /* Asks the zygote for a new worker: 0, or a negative errno; nothing is kept then. */
 int worker_start(struct pool *p, struct worker **ret_worker);
+
+/* Another one may have its seat: it is gone, or takes no more tasks. */
+void worker_leave_seat(struct worker *w);
 
 /* Could it be sent this task while it runs another, so that it has the next one at once? */
 bool worker_takes_ahead(struct worker *w, const struct trine_future *f);
@@ -126,10 +141,23 @@ void worker_cancel_task(struct worker *w, const struct trine_future *f);
 void worker_init(struct worker *w);
 void worker_receive_last(struct worker *w);
 
+/* follow.c: w->piece is complete: it is handed over, or `piece_waits`. */
+void worker_offer_piece(struct worker *w);
+void worker_offer_again(struct timer *offer);
+
+/* remote.c: takes what is there, and asks to be told of more. */
+void worker_receive(struct worker *w);
+
 /* Frees the structs; no worker lives any more. */
 void workers_free(struct pool *p);
 
 /* --- the pool --- */
+
+/* A worker's place in the pool, which outlives it. */
+struct seat {
+    struct list bound; /* of futures that wait for it alone */
+    struct worker *taken;
+};
 
 struct pool {
     struct trine_executor base;
@@ -138,6 +166,7 @@ struct pool {
     size_t limit_memory, max_result, max_resident;
     int64_t limit_cpu, max_age;
     bool pin;
+    struct build_id program;
     const trine_task *on_start, *on_stop;
     struct fork_request request; /* what all workers' requests have in common */
 
@@ -158,6 +187,7 @@ struct pool {
     bool closing, leaving; /* no more submissions come; the workers have been let go */
     struct list queue;     /* of futures */
     struct list again;     /* likewise: whose workers died; for new workers only */
+    struct seat *seats;    /* workers_wanted of them */
     struct list workers;   /* all that live */
     struct list idle;
     struct list unused; /* worker structs, last in, first out */

@@ -16,6 +16,9 @@
  * Lock order: pool->lock is taken by itself.
  * Rejected: a lock a future; a second message a future (cancel is rare). */
 #include "exec/pool.h"
+#include "exec/sandbox.h"
+
+#include <trine/task.h>
 
 #include "base/fault.h"
 #include "base/panic.h"
@@ -156,6 +159,9 @@ static int enter_queue(struct pool *p) {
 
 static int submit(struct trine_executor *e, struct trine_future *f) {
     struct pool *p = of(e);
+    REQUIRE(!f->options || f->own.worker <= p->workers_wanted,
+            "the task %s, started at %s, is for worker %u of a pool that has %u", future_name(f),
+            f->site, f->own.worker, p->workers_wanted);
     atomic_store(&f->phase, PHASE_NONE);
     int r = enter_queue(p);
     if (r < 0)
@@ -194,6 +200,7 @@ static void ended(struct message *m) {
 
 static void pool_free(struct pool *p) {
     pthread_mutex_destroy(&p->lock);
+    free(p->seats);
     free(p);
 }
 
@@ -225,6 +232,13 @@ static struct pool *pool_new(const trine_processes_opts *o) {
         return NULL;
     p->base.kind = &processes_kind;
     p->workers_wanted = o->workers ? o->workers : trine_usable_cpus();
+    p->seats = FAULT(calloc(p->workers_wanted, sizeof(p->seats[0])), NULL, ENOMEM);
+    if (!p->seats) {
+        free(p);
+        return NULL;
+    }
+    for (unsigned i = 0; i < p->workers_wanted; i++)
+        list_init(&p->seats[i].bound);
     p->queue_limit = o->queue ? o->queue : QUEUE_DEFAULT;
     p->max_tasks = o->max_tasks;
     p->task_timeout = o->task_timeout;
@@ -233,6 +247,7 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     p->limit_cpu = o->limit_cpu;
     p->max_age = o->max_age;
     p->pin = o->pin;
+    p->request.sandbox = o->sandbox;
     p->on_start = o->on_start;
     p->on_stop = o->on_stop;
     p->max_resident = o->max_resident;
@@ -288,6 +303,8 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     int r = strand_enter(&self);
     if (r >= 0)
         r = check_kernel();
+    if (r >= 0 && o->sandbox)
+        r = sandbox_check();
     if (r < 0)
         return r;
     struct pool *p = pool_new(o);
@@ -310,4 +327,24 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     }
     *ret_pool = &p->base;
     return 0;
+}
+
+unsigned trine_processes_count(trine_executor *pool) {
+    REQUIRE(pool && pool->kind == &processes_kind,
+            "trine_processes_count wants a pool of trine_processes_open");
+    return of(pool)->workers_wanted;
+}
+
+int trine_processes_each_task(trine_executor *pool, const trine_task *t, void *args,
+                              const char *site) {
+    unsigned n = trine_processes_count(pool);
+    trine_scope memory,
+        *s = trine_scope_open(&memory, TRINE_OPTS(trine_scope_opts, .policy = TRINE_COLLECT), site);
+    int r = 0;
+    for (unsigned i = 0; i < n && r >= 0; i++)
+        r = trine_submit_opts_task(s, pool, t, (char *)args + i * t->size,
+                                   TRINE_OPTS(trine_task_opts, .worker = i + 1), site);
+    r = trine_join(s); /* what failed to start reaches it */
+    trine_scope_close(&s);
+    return r;
 }

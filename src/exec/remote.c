@@ -34,6 +34,9 @@
 #define LOOK_FIRST TRINE_MS(5)
 #define LOOK_LAST TRINE_MS(20)
 
+/* Stream that an introduction takes (see introduce_module). */
+enum { INTRODUCTION_MOST = WIRE_HEADER + WIRE_PATH_MAX };
+
 /* Frames that are taken at a time: workers take turns. */
 enum { FRAMES_AT_ONCE = 64 };
 
@@ -48,17 +51,17 @@ void worker_kill(struct worker *w, int verdict, struct failure *failure) {
     if (w->state == WORKER_IDLE)
         list_remove(&w->idle_node);
     w->state = WORKER_KILLED;
+    worker_leave_seat(w);
     w->verdict = verdict;
     w->failure = failure;
     loop_watch(l, &w->bell_watch, 0);
     loop_timer_stop(l, &w->deadline);
     loop_timer_stop(l, &w->memory_check);
     loop_timer_stop(l, &w->look);
+    loop_timer_stop(l, &w->offer);
     if (w->pidfd >= 0) /* otherwise when it comes */
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
 }
-
-static void receive(struct worker *w);
 
 static void wake_worker(struct worker *w) {
     if (stream_wake_reader(&w->memory.out))
@@ -88,7 +91,7 @@ static void deadline_passed(struct timer *t) {
     struct worker *w = container_of(t, struct worker, deadline);
     if (w->state == WORKER_BUSY) {
         uint64_t late = worker_sent(w, 0)->frame.sequence;
-        receive(w); /* we may be late, not the worker */
+        worker_receive(w); /* we may be late, not the worker */
         if (w->state != WORKER_BUSY || worker_sent(w, 0)->frame.sequence != late)
             return;
         if (atomic_load(&worker_task(w)->cancel) && !w->terminated)
@@ -132,6 +135,7 @@ void worker_leave(struct worker *w) {
     if (w->state == WORKER_IDLE)
         list_remove(&w->idle_node);
     w->state = WORKER_LEAVING;
+    worker_leave_seat(w);
     atomic_store(&w->memory.out.memory->closed, true);
     wake_worker(w);
     loop_watch(w->pool->loop, &w->bell_watch, 0);
@@ -204,20 +208,50 @@ static void start_limits(struct worker *w) {
 bool worker_takes_ahead(struct worker *w, const struct trine_future *f) {
     unsigned most = w->pool->max_tasks;
     return w->state == WORKER_BUSY && w->count < SENT_MOST && !w->used_up && all_sent(w) &&
-           room_for(w) >= WIRE_HEADER + body_of(f).iov_len && w->state == WORKER_BUSY &&
-           (!most || w->tasks + w->count < most);
+           room_for(w) >= INTRODUCTION_MOST + WIRE_HEADER + body_of(f).iov_len &&
+           w->state == WORKER_BUSY && (!most || w->tasks + w->count < most);
+}
+
+static bool knows_module(const struct worker *w, const struct build_id *module) {
+    unsigned kept = w->introductions < MODULES_KEPT ? w->introductions : MODULES_KEPT;
+    for (unsigned i = 0; i < kept; i++)
+        if (memcmp(&w->introduced[i], module, sizeof(*module)) == 0)
+            return true;
+    return false;
+}
+
+/* A module that the program loaded by itself, or linked: the worker loads it if it has not. There
+ * is room for the frame, and nothing is half sent. */
+static void introduce_module(struct worker *w, const struct trine_future *f,
+                             const struct build_id *module) {
+    uint8_t header[WIRE_HEADER];
+    char path[WIRE_PATH_MAX];
+    w->introduced[w->introductions++ % MODULES_KEPT] = *module;
+    if (modules_path(f->task ? (const void *)f->task : f->bytes_task, path) < 0)
+        return; /* the worker may know it all the same; if not it says so */
+    struct frame frame = {.type = FRAME_MODULE,
+                          .worker = w->number,
+                          .body = strlen(path) + 1,
+                          .module = *module};
+    wire_encode(&frame, header);
+    stream_put(&w->memory.out, header, sizeof(header));
+    stream_put(&w->memory.out, path, frame.body);
 }
 
 void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place) {
     struct pool *p = w->pool;
+    bool followed = f->options && f->own.progress;
+    if (!knows_module(w, &place->module))
+        introduce_module(w, f, &place->module);
     struct frame frame = {.type = FRAME_TASK,
                           .bytes = !f->task,
+                          .progress = followed,
                           .worker = w->number,
                           .sequence = ++w->last_sequence,
                           .body = body_of(f).iov_len,
                           .offset = place->offset,
                           .first_out = f->task ? f->task->first_out : 0,
-                          .limit = f->task ? 0 : p->max_result,
+                          .limit = f->task && !followed ? 0 : p->max_result,
                           .module = place->module};
     wire_encode(&frame, w->out_header);
     w->out_done = 0;
@@ -283,6 +317,8 @@ static size_t ready_from(struct worker *w) {
  * worker that dies in the middle of it must not leave half of it. */
 static char *body_place(struct worker *w) {
     struct trine_future *f = worker_task(w);
+    if (w->reply.type == FRAME_PROGRESS)
+        return w->piece.ptr;
     if (w->direct)
         return (char *)f->arg + f->task->first_out;
     return f->task ? (char *)w->scratch.ptr : (char *)f->out->ptr;
@@ -304,10 +340,11 @@ static int take_header(struct worker *w, size_t ready) {
     if (w->reply.body == 0)
         return 0;
     struct trine_future *f = worker_task(w);
-    w->direct = f->task && ready >= w->reply.body;
+    bool piece = w->reply.type == FRAME_PROGRESS;
+    w->direct = f->task && ready >= w->reply.body && !piece;
     if (w->direct)
         return 0;
-    trine_buf *b = f->task ? &w->scratch : f->out;
+    trine_buf *b = piece ? &w->piece : f->task ? &w->scratch : f->out;
     b->len = 0;
     int r = trine_buf_reserve(b, w->reply.body);
     if (r < 0)
@@ -327,8 +364,9 @@ static struct failure *refusal(struct worker *w) {
     case -ENOMEM:
         return failure_new(0, "the worker has no memory for its argument of %llu bytes", value);
     case -ENOEXEC:
-        return failure_new(0, "the worker does not know the task: its module was loaded or changed "
-                              "after the program's start");
+        return failure_new(0,
+                           "the worker does not know the task: its module cannot be loaded there, "
+                           "or its file is another build now");
     default:
         return failure_new(0, "the worker's runtime refused it");
     }
@@ -352,6 +390,12 @@ static void next_task(struct worker *w) {
 /* The frame is complete. */
 static void take_frame(struct worker *w) {
     struct pool *p = w->pool;
+    if (w->state == WORKER_BUSY && w->reply.type == FRAME_PROGRESS) {
+        w->in_done = 0;
+        w->piece.len = w->reply.body;
+        worker_offer_piece(w);
+        return;
+    }
     loop_timer_stop(p->loop, &w->deadline);
     loop_timer_stop(p->loop, &w->memory_check);
     w->in_done = 0;
@@ -382,6 +426,8 @@ static void take_frame(struct worker *w) {
 
 /* Takes one frame, or what is there of it: true if it was complete. */
 static bool receive_frame(struct worker *w) {
+    if (w->piece_waits)
+        return false;
     size_t ready = w->state <= WORKER_BUSY ? ready_from(w) : 0;
     if (w->state == WORKER_IDLE && ready)
         violation(w, "bytes without a task");
@@ -410,13 +456,14 @@ static bool receive_frame(struct worker *w) {
     return true;
 }
 
-/* Takes what is there, and asks to be told of more. */
-static void receive(struct worker *w) {
+void worker_receive(struct worker *w) {
     unsigned frames = 0;
     pool_batch_begin(w->pool);
     while (frames < FRAMES_AT_ONCE && receive_frame(w))
         frames++;
     pool_batch_end(w->pool);
+    if (w->piece_waits)
+        return;
     size_t rest = w->state <= WORKER_BUSY ? ready_from(w) : 0;
     if (w->state > WORKER_BUSY)
         return;
@@ -429,7 +476,7 @@ static void receive(struct worker *w) {
 static void look(struct timer *t) {
     struct worker *w = container_of(t, struct worker, look);
     unsigned before = w->tasks;
-    receive(w);
+    worker_receive(w);
     if (w->state != WORKER_BUSY || w->count < 2)
         return;
     int64_t next = w->tasks != before ? LOOK_FIRST : 2 * w->look_every;
@@ -446,12 +493,14 @@ static void bell_rung(struct watch *watch, unsigned events) {
     (void)n; /* EAGAIN: it has emptied it itself, which helps nobody */
     if (w->state == WORKER_BUSY && !all_sent(w))
         send_more(w);
-    receive(w);
+    worker_receive(w);
 }
 
 /* --- for its life --- */
 
 void worker_receive_last(struct worker *w) {
+    if (w->piece_waits)
+        worker_offer_piece(w);
     while (receive_frame(w))
         ;
 }
@@ -461,5 +510,6 @@ void worker_init(struct worker *w) {
     timer_init(&w->deadline, deadline_passed);
     timer_init(&w->memory_check, worker_check_memory);
     timer_init(&w->look, look);
+    timer_init(&w->offer, worker_offer_again);
     stream_reader_sleeps(&w->memory.in, 0);
 }

@@ -43,6 +43,18 @@ static struct trine_future *take_first(struct pool *p) {
     return take_from(p, &p->queue);
 }
 
+/* Where a task waits. */
+static struct list *queue_of(struct pool *p, const struct trine_future *f) {
+    return f->options && f->own.worker ? &p->seats[f->own.worker - 1].bound : &p->queue;
+}
+
+static struct trine_future *take_any(struct pool *p) {
+    struct trine_future *f = take_first(p);
+    for (unsigned i = 0; i < p->workers_wanted && !f; i++)
+        f = take_from(p, &p->seats[i].bound);
+    return f ? f : take_from(p, &p->again);
+}
+
 static unsigned ready_workers(const struct pool *p) {
     unsigned n = 0;
     LIST_EACH(node, &p->workers) {
@@ -55,7 +67,7 @@ static unsigned ready_workers(const struct pool *p) {
 static void fail_queue_if_broken(struct pool *p) {
     if (p->failed_starts < FAILED_STARTS_MAX || ready_workers(p) > 0)
         return;
-    for (struct trine_future *f; (f = take_first(p)) || (f = take_from(p, &p->again));)
+    for (struct trine_future *f; (f = take_any(p));)
         pool_give_back(p, f, -EAGAIN,
                        failure_new(0, "no worker process could be started: %u attempts failed%s%s",
                                    p->failed_starts, p->why_failed[0] ? ", the last: " : "",
@@ -105,7 +117,8 @@ static struct worker *least_busy(struct pool *p) {
     struct worker *least = NULL;
     LIST_EACH(node, &p->workers) {
         struct worker *w = container_of(node, struct worker, node);
-        if ((!least || w->count < least->count) && worker_takes_ahead(w, next))
+        if ((!least || w->count < least->count) && list_empty(&p->seats[w->seat].bound) &&
+            worker_takes_ahead(w, next))
             least = w;
     }
     return least;
@@ -114,6 +127,11 @@ static struct worker *least_busy(struct pool *p) {
 /* Pairs idle workers with tasks, the last that became idle first: its caches are warm. What is left
  * goes to those that are busy. */
 static void dispatch(struct pool *p) {
+    for (unsigned i = 0; i < p->workers_wanted; i++) {
+        struct seat *seat = &p->seats[i];
+        if (seat->taken && seat->taken->state == WORKER_IDLE && !list_empty(&seat->bound))
+            send_to(p, seat->taken, take_from(p, &seat->bound));
+    }
     while (!list_empty(&p->idle) && (!list_empty(&p->queue) || take_from_busy(p)))
         send_to(p, container_of(p->idle.next, struct worker, idle_node), take_first(p));
     for (struct worker *w; !list_empty(&p->queue) && (w = least_busy(p));)
@@ -123,12 +141,12 @@ static void dispatch(struct pool *p) {
 
 void pool_task_returned(struct pool *p, struct trine_future *f) {
     pool_queue_grown(p);
-    list_push_front(&p->queue, &f->in_queue);
+    list_push_front(queue_of(p, f), &f->in_queue);
 }
 
 void pool_task_arrived(struct pool *p, struct trine_future *f) {
     f->executor_data = NULL; /* see struct misfortunes */
-    list_push(&p->queue, &f->in_queue);
+    list_push(queue_of(p, f), &f->in_queue);
     dispatch(p);
     fail_queue_if_broken(p);
 }
@@ -280,8 +298,9 @@ static void settle_task(struct pool *p, struct worker *w, struct trine_future *f
     } else if (!begun && m.lost < LOST_MAX) {
         pool_task_returned(p, f);
     } else if (begun && f->repeat && m.deaths < DEATHS_MOST && !atomic_load(&f->cancel)) {
+        struct list *queue = queue_of(p, f);
         pool_queue_grown(p);
-        list_push(&p->again, &f->in_queue);
+        list_push(queue == &p->queue ? &p->again : queue, &f->in_queue);
     } else {
         pool_give_back(p, f, -EOWNERDEAD, explain_death(w, report, text, f->repeat ? m.deaths : 0));
     }
@@ -336,11 +355,19 @@ void pool_close_arrived(struct pool *p) {
 
 /* --- the thread --- */
 
-static int locate_hooks(struct pool *p) {
-    int r = p->on_start ? modules_locate(&p->places, p->on_start, &p->request.on_start) : 0;
-    if (r >= 0 && p->on_stop)
-        r = modules_locate(&p->places, p->on_stop, &p->request.on_stop);
-    return r < 0 ? -ENOEXEC : 0;
+static int locate_hook(struct pool *p, const trine_task *task, struct hook *ret_hook) {
+    if (!task)
+        return 0;
+    if (modules_path(task, ret_hook->path) < 0)
+        ret_hook->path[0] = 0; /* the worker may know its module all the same */
+    return modules_locate(&p->places, task, &ret_hook->place) < 0 ? -ENOEXEC : 0;
+}
+
+static int locate_all(struct pool *p) {
+    int r = modules_program(&p->program);
+    if (r >= 0)
+        r = locate_hook(p, p->on_start, &p->request.on_start);
+    return r < 0 ? r : locate_hook(p, p->on_stop, &p->request.on_stop);
 }
 
 void *pool_supervise(void *pool) {
@@ -352,7 +379,7 @@ void *pool_supervise(void *pool) {
     atomic_store(&p->loop->serves, &p->live);
     int r = loop_open_backend(p->loop);
     if (r >= 0)
-        r = locate_hooks(p);
+        r = locate_all(p);
     if (r >= 0)
         r = zygote_ref();
     p->open_result = r;

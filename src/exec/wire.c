@@ -24,7 +24,7 @@ enum {
     AT_ID = 72 /* to 104 */
 };
 
-enum { FLAG_BYTES = 1 };
+enum { FLAG_BYTES = 1, FLAG_PROGRESS = 2, FLAGS_ALL = 3 };
 
 static void put(uint8_t *at, uint64_t value, int bytes) {
     for (int i = 0; i < bytes; i++)
@@ -50,10 +50,20 @@ static bool id_is_canonical(const struct build_id *id) {
 static const char *check_task(const struct frame *f) {
     if (f->module.len == 0)
         return "a task without a build id";
-    if (f->bytes ? f->first_out != 0 : f->first_out > f->body || f->limit != 0)
+    bool limited = f->bytes || f->progress;
+    if (f->bytes ? f->first_out != 0 : f->first_out > f->body || (!limited && f->limit != 0))
         return "a task with outputs outside of its argument";
     if (f->status != 0 || f->value != 0)
         return "a task with a result";
+    return NULL;
+}
+
+static const char *check_module(const struct frame *f) {
+    if (f->module.len == 0 || f->body == 0 || f->body > WIRE_PATH_MAX)
+        return "a module without a build id or a path";
+    if (f->bytes || f->progress || f->sequence || f->offset || f->first_out || f->limit ||
+        f->value || f->status)
+        return "a module with stray contents";
     return NULL;
 }
 
@@ -62,7 +72,10 @@ static const char *check(const struct frame *f) {
         return "a body that is too long";
     if (f->type == FRAME_TASK)
         return check_task(f);
-    if (f->bytes || f->offset != 0 || f->first_out != 0 || f->limit != 0 || f->module.len != 0)
+    if (f->type == FRAME_MODULE)
+        return check_module(f);
+    if (f->bytes || f->progress || f->offset != 0 || f->first_out != 0 || f->limit != 0 ||
+        f->module.len != 0)
         return "fields of a task in a frame that is none";
     switch (f->type) {
     case FRAME_HELLO:
@@ -70,6 +83,8 @@ static const char *check(const struct frame *f) {
                                                                    : NULL;
     case FRAME_RESULT:
         return f->value || (f->status < 0 && f->body) ? "a result with stray contents" : NULL;
+    case FRAME_PROGRESS:
+        return f->value || f->status ? "progress with stray contents" : NULL;
     case FRAME_REFUSED:
         return f->body || f->status >= 0 ? "a refusal without an error" : NULL;
     default:
@@ -84,7 +99,8 @@ void wire_encode(const struct frame *frame, uint8_t ret_header[WIRE_HEADER]) {
     put(ret_header + AT_MAGIC, WIRE_MAGIC, 4);
     put(ret_header + AT_VERSION, WIRE_VERSION, 2);
     put(ret_header + AT_TYPE, frame->type, 2);
-    put(ret_header + AT_FLAGS, frame->bytes ? FLAG_BYTES : 0, 4);
+    put(ret_header + AT_FLAGS,
+        (frame->bytes ? FLAG_BYTES : 0) | (frame->progress ? FLAG_PROGRESS : 0), 4);
     put(ret_header + AT_WORKER, frame->worker, 4);
     put(ret_header + AT_SEQUENCE, frame->sequence, 8);
     put(ret_header + AT_BODY, frame->body, 8);
@@ -102,11 +118,12 @@ const char *wire_decode(const uint8_t header[WIRE_HEADER], struct frame *ret_fra
         return "no frame";
     if (get(header + AT_VERSION, 2) != WIRE_VERSION)
         return "a frame of another version";
-    if (get(header + AT_FLAGS, 4) > FLAG_BYTES || get(header + AT_ID_LEN, 4) > BUILD_ID_MAX)
+    if (get(header + AT_FLAGS, 4) > FLAGS_ALL || get(header + AT_ID_LEN, 4) > BUILD_ID_MAX)
         return "a frame with unknown flags";
     struct frame f = {
         .type = (enum frame_type)get(header + AT_TYPE, 2),
-        .bytes = get(header + AT_FLAGS, 4) == FLAG_BYTES,
+        .bytes = get(header + AT_FLAGS, 4) & FLAG_BYTES,
+        .progress = get(header + AT_FLAGS, 4) & FLAG_PROGRESS,
         .worker = (uint32_t)get(header + AT_WORKER, 4),
         .sequence = get(header + AT_SEQUENCE, 8),
         .body = get(header + AT_BODY, 8),
@@ -125,12 +142,17 @@ const char *wire_decode(const uint8_t header[WIRE_HEADER], struct frame *ret_fra
 }
 
 const char *wire_check_reply(const struct frame *reply, const struct frame *task) {
-    if (reply->type != FRAME_RESULT && reply->type != FRAME_REFUSED)
+    if (reply->type != FRAME_RESULT && reply->type != FRAME_REFUSED &&
+        reply->type != FRAME_PROGRESS)
         return "a frame that is no reply";
     if (reply->worker != task->worker)
         return "a reply in the name of another worker";
     if (reply->sequence != task->sequence)
         return "a reply to another task";
+    if (reply->type == FRAME_PROGRESS)
+        return !task->progress             ? "progress of a task that nobody follows"
+               : reply->body > task->limit ? "progress over the limit"
+                                           : NULL;
     if (reply->status < 0)
         return NULL;
     if (task->bytes)

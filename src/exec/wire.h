@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WIRE_VERSION = 1, WIRE_HEADER = 104, BUILD_ID_MAX = 32 };
+enum { WIRE_VERSION = 1, WIRE_HEADER = 104, WIRE_PATH_MAX = 4096, BUILD_ID_MAX = 32 };
 #define WIRE_MAGIC UINT32_C(0x4e525401)
 #define WIRE_BODY_MAX (UINT64_C(1) << 40)
 
@@ -16,7 +16,9 @@ enum frame_type {
     FRAME_HELLO = 1, /* worker: ready for tasks, or, status < 0, not; worker, status */
     FRAME_TASK,      /* program: worker, sequence, body, bytes, module, offset, first_out, limit */
     FRAME_RESULT,    /* worker: the task has returned; worker, sequence, body, status */
-    FRAME_REFUSED    /* worker: its runtime could not do it; worker, sequence, status, value */
+    FRAME_REFUSED,   /* worker: its runtime could not do it; worker, sequence, status, value */
+    FRAME_PROGRESS,  /* worker: a piece that the task has reported; worker, sequence, body */
+    FRAME_MODULE     /* program: tasks of this module may follow; worker, module, body: its path */
 };
 
 struct build_id {
@@ -26,6 +28,7 @@ struct build_id {
 struct frame {
     enum frame_type type;
     bool bytes;         /* a bytes task: `limit` bounds its result */
+    bool progress;      /* somebody follows the task: `limit` bounds what it reports at a time */
     uint32_t worker;    /* number of the worker process: each new one has another */
     uint64_t sequence;  /* of the task; a reply carries its task's */
     uint64_t body;      /* bytes that follow the header */

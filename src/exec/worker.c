@@ -11,8 +11,10 @@
 #include "base/futex.h"
 #include "base/relax.h"
 #include "base/sanitizer.h"
+#include "core/progress.h"
 #include "core/task.h"
 #include "exec/modules.h"
+#include "exec/sandbox.h"
 #include "exec/zygote.h"
 
 #include <trine.h>
@@ -174,6 +176,24 @@ static void answer(struct worker *w, int status, const void *body, uint64_t len)
     write_frame(w, &reply, body);
 }
 
+/* What the task has found so far; waits while the program does not take it. */
+static int report(const void *bytes, size_t len) {
+    struct worker *w = &self;
+    struct frame piece = {.type = FRAME_PROGRESS,
+                          .worker = w->number,
+                          .sequence = w->frame.sequence,
+                          .body = len};
+    if (!w->frame.progress)
+        return 0;
+    if (trine_cancelled())
+        return -ECANCELED;
+    if (len > w->frame.limit)
+        return -EMSGSIZE;
+    w->patient = false;
+    write_frame(w, &piece, bytes);
+    return 0;
+}
+
 /* The task's descriptor in this process, or NULL. */
 static const void *find_task(struct worker *w, size_t size) {
     struct place place = {.module = w->frame.module, .offset = w->frame.offset};
@@ -186,6 +206,15 @@ static const void *find_task(struct worker *w, size_t size) {
     w->found_place = place;
     w->found_size = size;
     return found;
+}
+
+static bool take_module(struct worker *w) {
+    char path[WIRE_PATH_MAX];
+    if (!read_all(w, path, w->frame.body))
+        return false;
+    path[w->frame.body - 1] = 0;
+    modules_load(&w->frame.module, path);
+    return true;
 }
 
 static void run_struct(struct worker *w) {
@@ -271,7 +300,11 @@ static bool serve(struct worker *w) {
     if (!read_all(w, header, sizeof(header)))
         return false;
     const char *wrong = wire_decode(header, &w->frame);
-    if (wrong || w->frame.type != FRAME_TASK || w->frame.worker != w->number)
+    if (wrong || w->frame.worker != w->number)
+        _exit(EXIT_PROTOCOL);
+    if (w->frame.type == FRAME_MODULE)
+        return take_module(w);
+    if (w->frame.type != FRAME_TASK)
         _exit(EXIT_PROTOCOL);
     if (!make_room(w, w->frame.body)) {
         skip(w, w->frame.body);
@@ -290,6 +323,7 @@ static bool serve(struct worker *w) {
         run_bytes(w);
     else
         run_struct(w);
+    w->frame.progress = false; /* what runs on or comes after it reports for nobody */
     give_back_large_buffers(w);
     return true;
 }
@@ -304,10 +338,11 @@ static void pin(int cpu) {
 }
 
 /* What the hook returned; 0 without one. */
-static int run_hook(const struct place *place, void *arg) {
-    if (!place->module.len)
+static int run_hook(const struct hook *h, void *arg) {
+    if (!h->place.module.len)
         return 0;
-    const trine_task *hook = modules_find(place, sizeof(*hook));
+    modules_load(&h->place.module, h->path);
+    const trine_task *hook = modules_find(&h->place, sizeof(*hook));
     if (!hook || !modules_is_code((const void *)(uintptr_t)hook->run))
         return -ENOEXEC;
     int status = hook->run(arg);
@@ -323,7 +358,10 @@ _Noreturn void worker_main(int bell, const struct fork_request *request, struct 
     limit_memory(request->limit_memory);
     limit_cpu(request->limit_cpu);
     pin(request->cpu);
+    progress_goes_to(report);
     int status = run_hook(&request->on_start, hook_arg);
+    if (status >= 0 && request->sandbox)
+        status = sandbox_enter();
     struct frame hello = {.type = FRAME_HELLO,
                           .worker = self.number,
                           .status = status < 0 ? status : 0};

@@ -17,9 +17,13 @@ enum { HOOK_ARG_MOST = 256 };
 struct fork_request {
     uint32_t worker; /* its number */
     uint64_t limit_memory;
-    uint64_t limit_cpu;             /* seconds */
-    int cpu;                        /* that it is to run on; -1: any */
-    struct place on_start, on_stop; /* of a trine_task; without module: none */
+    uint64_t limit_cpu; /* seconds */
+    int cpu;            /* that it is to run on; -1: any */
+    bool sandbox;
+    struct hook {
+        struct place place; /* of a trine_task; without module: none */
+        char path[WIRE_PATH_MAX];
+    } on_start, on_stop;
     _Alignas(64) uint8_t hook_arg[HOOK_ARG_MOST];
 };
 enum { REQUEST_BELL, REQUEST_REPORTS, REQUEST_FLAGS, REQUEST_FDS = REQUEST_FLAGS + FLAGS };

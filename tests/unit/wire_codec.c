@@ -45,6 +45,25 @@ static struct frame hello_frame(void) {
     return (struct frame){.type = FRAME_HELLO, .worker = UINT32_MAX};
 }
 
+static struct frame followed_frame(void) {
+    struct frame f = task_frame();
+    f.progress = true;
+    f.limit = 512;
+    return f;
+}
+
+static struct frame piece_frame(void) {
+    struct frame f = result_frame();
+    f.type = FRAME_PROGRESS;
+    f.status = 0;
+    f.body = 512;
+    return f;
+}
+
+static struct frame module_frame(void) {
+    return (struct frame){.type = FRAME_MODULE, .worker = 3, .body = 20, .module = {1, {7}}};
+}
+
 static bool same(const struct frame *a, const struct frame *b) {
     return a->type == b->type && a->bytes == b->bytes && a->worker == b->worker &&
            a->sequence == b->sequence && a->body == b->body && a->offset == b->offset &&
@@ -68,6 +87,9 @@ TEST(frames_read_back_as_written) {
     check_round_trip(result_frame());
     check_round_trip(refused_frame());
     check_round_trip(hello_frame());
+    check_round_trip(followed_frame());
+    check_round_trip(piece_frame());
+    check_round_trip(module_frame());
 }
 
 TEST(the_layout_is_fixed) {
@@ -97,9 +119,16 @@ TEST(what_is_wrong_is_named) {
     check_refused(task_frame(), 0, 2, "no frame");
     check_refused(task_frame(), 4, 2, "a frame of another version");
     check_refused(result_frame(), 6, 0, "a frame of unknown type");
-    check_refused(result_frame(), 6, 5, "a frame of unknown type");
+    check_refused(result_frame(), 6, 7, "a frame of unknown type");
     check_refused(result_frame(), 7, 1, "a frame of unknown type");
-    check_refused(task_frame(), 8, 2, "a frame with unknown flags");
+    check_refused(task_frame(), 8, 4, "a frame with unknown flags");
+    check_refused(result_frame(), 8, 2, "fields of a task in a frame that is none");
+    check_refused(piece_frame(), 56, 1, "progress with stray contents");
+    check_refused(piece_frame(), 64, 1, "progress with stray contents");
+    check_refused(module_frame(), 24, 0, "a module without a build id or a path");
+    check_refused(module_frame(), 25, 0x11, "a module without a build id or a path");
+    check_refused(module_frame(), 68, 0, "a malformed build id");
+    check_refused(module_frame(), 16, 1, "a module with stray contents");
     check_refused(task_frame(), 31, 1, "a body that is too long");
     check_refused(result_frame(), 8, 1, "fields of a task in a frame that is none");
     check_refused(result_frame(), 32, 1, "fields of a task in a frame that is none");
@@ -139,6 +168,17 @@ TEST(a_reply_must_answer_its_task) {
     CHECK_STR(wire_check_reply(&reply, &task), "a frame that is no reply");
     reply = refused_frame();
     CHECK_EQ(wire_check_reply(&reply, &task), NULL);
+}
+
+TEST(progress_must_be_of_a_task_that_is_followed) {
+    struct frame task = task_frame(), followed = followed_frame(), piece = piece_frame();
+    CHECK_EQ(wire_check_reply(&piece, &followed), NULL);
+    CHECK_STR(wire_check_reply(&piece, &task), "progress of a task that nobody follows");
+    piece.body = 513;
+    CHECK_STR(wire_check_reply(&piece, &followed), "progress over the limit");
+    piece = piece_frame();
+    piece.sequence--;
+    CHECK_STR(wire_check_reply(&piece, &followed), "a reply to another task");
 }
 
 static uint64_t random_next(uint64_t *state) { /* xorshift64* */

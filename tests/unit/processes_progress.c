@@ -1,0 +1,277 @@
+/* processes_progress.c - what a task reports before it is done, from a worker process, a thread and
+ * a coroutine. */
+#include "processes_help.h"
+
+#include <trine/task.h>
+
+#include <errno.h>
+#include <signal.h>
+
+struct report {
+    unsigned count, size;
+    int ends_by; /* a signal; 0: it returns */
+    int64_t result;
+};
+
+static int report_all(struct report *r) {
+    static _Thread_local unsigned char piece[100000];
+    for (unsigned i = 0; i < r->count; i++) {
+        memset(piece, (int)i, r->size);
+        memcpy(piece, &i, sizeof(i) < r->size ? sizeof(i) : r->size);
+        int error = trine_progress(piece, r->size);
+        if (error < 0)
+            return error;
+    }
+    if (r->ends_by)
+        raise(r->ends_by);
+    r->result = r->count;
+    return 0;
+}
+TRINE_TASK(report_all, struct report);
+
+static int report_words(trine_bytes in, trine_buf *out) {
+    const char *at = in.ptr, *end = at + in.len;
+    while (at < end) {
+        const char *space = memchr(at, ' ', (size_t)(end - at));
+        size_t len = (size_t)((space ? space : end) - at);
+        int r = trine_progress(at, len);
+        if (r < 0)
+            return r;
+        at += len + 1;
+    }
+    return trine_buf_append(out, "done", 4);
+}
+TRINE_BYTES_TASK(report_words);
+
+static trine_channel *follower_new(size_t capacity) {
+    trine_channel *c = trine_channel_new(sizeof(trine_buf), capacity);
+    CHECK(c);
+    return c;
+}
+
+static void take_piece(trine_channel *c, unsigned i, unsigned size) {
+    trine_buf piece;
+    CHECK_OK(trine_channel_recv(c, &piece));
+    CHECK_EQ(piece.len, size);
+    if (size >= sizeof(i))
+        CHECK(memcmp(piece.ptr, &i, sizeof(i)) == 0);
+    if (size > sizeof(i))
+        CHECK_EQ(((unsigned char *)piece.ptr)[size - 1], (unsigned char)i);
+    trine_buf_free(&piece);
+}
+
+/* More than the stream and the channel hold: the task waits for the follower. */
+static void follow(trine_executor *on, unsigned count, unsigned size, size_t capacity) {
+    struct report r = {.count = count, .size = size};
+    trine_channel *c = follower_new(capacity);
+    {
+        TRINE_SCOPE(s);
+        trine_future *f = trine_start_opts(s, on, report_all, &r, .progress = c);
+        for (unsigned i = 0; i < count; i++)
+            take_piece(c, i, size);
+        int status = -1;
+        CHECK_OK(trine_await(f, &status));
+        CHECK_EQ(status, 0);
+    }
+    CHECK_EQ(r.result, count);
+    CHECK_EQ(trine_channel_count(c), 0);
+    trine_channel_free(&c);
+}
+
+TEST(pieces_come_in_order_and_before_the_result) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    follow(pool, 100, 8, 128);
+    follow(pool, 3, 0, 4);
+    follow(pool, 1, 100000, 1);
+    trine_executor_close(&pool);
+}
+
+TEST(a_slow_follower_holds_the_task_up) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    follow(pool, 40, 100000, 1);
+    trine_executor_close(&pool);
+}
+
+TEST(all_pieces_are_there_when_the_task_is_done) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct report r = {.count = 50, .size = 16};
+    trine_channel *c = follower_new(50);
+    {
+        TRINE_SCOPE(s);
+        trine_future *f = trine_start_opts(s, pool, report_all, &r, .progress = c);
+        int status = -1;
+        CHECK_OK(trine_await(f, &status));
+        CHECK_EQ(status, 0);
+        CHECK_EQ(trine_channel_count(c), 50);
+    }
+    for (unsigned i = 0; i < 50; i++)
+        take_piece(c, i, 16);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}
+
+TEST(what_a_dead_task_had_reported_is_not_lost) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct report r = {.count = 7, .size = 8, .ends_by = SIGKILL};
+    trine_channel *c = follower_new(8);
+    {
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+        trine_future *f = trine_start_opts(s, pool, report_all, &r, .progress = c);
+        CHECK_EQ(trine_join(s), -EOWNERDEAD);
+        CHECK_EQ(trine_error_of(f)->signal, SIGKILL);
+    }
+    CHECK_EQ(trine_channel_count(c), 7);
+    for (unsigned i = 0; i < 7; i++)
+        take_piece(c, i, 8);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}
+
+TEST(nobody_needs_to_follow) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct report r = {.count = 1000, .size = 8};
+    CHECK_OK(trine_map_all(pool, report_all, &r, 1));
+    CHECK_EQ(r.result, 1000);
+    trine_channel *c = follower_new(1);
+    trine_channel_close(c);
+    r = (struct report){.count = 1000, .size = 8};
+    {
+        TRINE_SCOPE(s);
+        CHECK_OK(trine_submit_opts(s, pool, report_all, &r, .progress = c));
+        CHECK_OK(trine_join(s));
+    }
+    CHECK_EQ(r.result, 1000);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}
+
+TEST(a_piece_over_the_limit_is_an_error_of_the_call) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .max_result = 99});
+    struct report r = {.count = 1, .size = 100};
+    trine_channel *c = follower_new(1);
+    {
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+        CHECK_OK(trine_submit_opts(s, pool, report_all, &r, .progress = c));
+        CHECK_EQ(trine_join(s), -EMSGSIZE);
+    }
+    CHECK_EQ(trine_channel_count(c), 0);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}
+
+TEST(a_task_that_waits_for_its_follower_can_be_cancelled) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .grace = TRINE_MS(20)});
+    struct report r = {.count = 1000, .size = 100000};
+    trine_channel *c = follower_new(1);
+    trine_buf piece;
+    {
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+        trine_future *f = trine_start_opts(s, pool, report_all, &r, .progress = c);
+        CHECK_OK(trine_channel_recv(c, &piece)); /* it has begun */
+        trine_buf_free(&piece);
+        trine_cancel(f, 0);
+        trine_join(s);
+        CHECK_EQ(trine_status(f), -ECANCELED);
+    }
+    while (trine_channel_try_recv(c, &piece) == 0)
+        trine_buf_free(&piece);
+    trine_channel_free(&c);
+    r = (struct report){.count = 1, .size = 8}; /* and the next one is not met by it */
+    CHECK_OK(trine_map_all(pool, report_all, &r, 1));
+    trine_executor_close(&pool);
+}
+
+TEST(a_bytes_task_reports_as_well) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    trine_channel *c = follower_new(8);
+    trine_buf out = {0}, piece;
+    {
+        TRINE_SCOPE(s);
+        trine_future *f =
+            trine_start_bytes_opts(s, pool, report_words, ((trine_bytes){"one two three", 13}),
+                                   &out, .name = "words", .progress = c);
+        int status = -1;
+        CHECK_OK(trine_await(f, &status));
+        CHECK_EQ(status, 0);
+    }
+    static const char *const words[] = {"one", "two", "three"};
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(trine_channel_recv(c, &piece));
+        CHECK(piece.len == strlen(words[i]) && memcmp(piece.ptr, words[i], piece.len) == 0);
+        trine_buf_free(&piece);
+    }
+    CHECK(out.len == 4 && memcmp(out.ptr, "done", 4) == 0);
+    trine_buf_free(&out);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}
+
+TEST(a_thread_task_reports_in_the_same_way) {
+    trine_executor *pool = NULL;
+    CHECK_OK(trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 1)));
+    follow(pool, 200, 16, 1);
+    trine_executor_close(&pool);
+}
+
+struct nothing {
+    int unused;
+};
+
+static int follow_a_coroutine(struct nothing *n) {
+    (void)n;
+    follow(NULL, 200, 16, 1);
+    return 0;
+}
+TRINE_TASK(follow_a_coroutine, struct nothing);
+
+TEST(a_coroutine_reports_in_the_same_way) {
+    CHECK_OK(trine_run(follow_a_coroutine, &(struct nothing){0}));
+}
+
+TEST(a_coroutine_hears_that_its_follower_has_gone) {
+    struct report r = {.count = 3, .size = 8};
+    trine_executor *pool = NULL;
+    trine_channel *c = follower_new(8);
+    trine_channel_close(c);
+    CHECK_OK(trine_threads_open(&pool, NULL));
+    {
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+        CHECK_OK(trine_submit_opts(s, pool, report_all, &r, .progress = c));
+        CHECK_EQ(trine_join(s), -EPIPE);
+    }
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}
+
+/* A worker's own loop reports for its task. */
+static int report_from_coroutine(struct report *r) {
+    return report_all(r);
+}
+TRINE_TASK(report_from_coroutine, struct report);
+
+static int run_a_loop(struct report *r) {
+    return trine_run(report_from_coroutine, r);
+}
+TRINE_TASK(run_a_loop, struct report);
+
+TEST(what_a_loop_in_a_worker_reports_is_its_tasks) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct report r = {.count = 5, .size = 8};
+    trine_channel *c = follower_new(8);
+    {
+        TRINE_SCOPE(s);
+        CHECK_OK(trine_submit_opts(s, pool, run_a_loop, &r, .progress = c));
+        CHECK_OK(trine_join(s));
+    }
+    for (unsigned i = 0; i < 5; i++)
+        take_piece(c, i, 8);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}
+
+TEST_ABORTS(the_channel_must_have_pieces, "the channel's items are trine_buf, not of 8 bytes") {
+    struct report r = {.count = 1, .size = 8};
+    trine_channel *c = trine_channel_new(8, 1);
+    TRINE_SCOPE(s);
+    (void)trine_submit_opts(s, NULL, report_all, &r, .progress = c);
+}
