@@ -122,6 +122,21 @@ def export_gives_the_rows_back():
         assert (out.returncode, out.stdout) == (code, "") and out.stderr, (args, out)
 
 
+def pages_in_other_charsets_are_read_by_workers_that_are_closed_in():
+    """No module of a converter can be loaded any more when the first page comes."""
+    texts = {"shift_jis": "日本語の文字", "euc-kr": "한국어", "gb18030": "中文", "big5": "繁體",
+             "koi8-r": "русский", "iso-2022-jp": "日本", "windows-1255": "עברית"}
+    answers = {f"/{name}": (200, {"Content-Type": f"text/html; charset={name}"},
+                            f"<title>{text}</title><p>one two".encode(name))
+               for name, text in texts.items()}
+    server = Answers(lambda path, before: answers.get(path, (404, {}, "")))
+    crawl("--store", store("charsets"), "--no-robots", *(server.url + path for path in answers))
+    server.stop()
+    found = rows(store("charsets"), "url, title, error")
+    for name, text in texts.items():
+        assert found[f"{server.url}/{name}"] == (text, None), found
+
+
 def what_a_page_holds_is_what_the_store_says():
     page = "<html lang=de-AT><title> A\n title </title><h1>one</h1>two\u00a0three"
     page += "<script>x y</script><a href='/b#c'>four</a><a href=/b>five</a>"
@@ -218,5 +233,6 @@ run(follows_links_to_the_depth_and_fetches_each_once, goes_on_where_it_stopped,
     bad_lines_are_named_and_skipped, refused_connections_are_results,
     bad_usage_is_exit_2_and_names_it, bad_stores_are_exit_1_and_named, robots_are_honoured,
     export_gives_the_rows_back, what_a_page_holds_is_what_the_store_says,
+    pages_in_other_charsets_are_read_by_workers_that_are_closed_in,
     json_is_one_object_on_standard_output, a_store_that_cannot_grow_fails_the_run,
     a_second_crawl_of_the_store_is_refused)

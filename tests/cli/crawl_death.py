@@ -25,6 +25,13 @@ def holdings(process):
             "workers": [descriptors(worker) for worker in workers]}
 
 
+def closed_in(pid):
+    """Whether a filter of system calls holds for the process, and no privilege can be had."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        lines = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+    return lines["Seccomp"] == "2" and lines["NoNewPrivs"] == "1"
+
+
 class Flight:
     """A server that answers when GOOD good and three further pages have all been asked for, the
     three first; /last is answered when the test says so."""
@@ -63,6 +70,8 @@ class Flight:
             await_that(lambda: len(rows(path)) == len(self.pages), "all pages but one are stored")
             await_that(lambda: len(ours()) == 4, "the crawl is its four processes")
             held = holdings(process)
+            zygote, workers = zygote_and_workers(process)
+            assert not closed_in(zygote) and all(map(closed_in, workers)), workers
             until = time.monotonic() + 5 * SLOW
             while expected and held != expected and time.monotonic() < until:
                 held = holdings(process)
