@@ -80,8 +80,10 @@ void job_cancel(struct crew *c, struct trine_future *f) {
         atomic_store_explicit(&f->phase, JOB_REQUESTED, memory_order_relaxed);
         if (atomic_compare_exchange_strong(&w->task, &running, running | REQUEST_MARK))
             loop_post(w->strand->loop, &f->control);
-        else
+        else { /* it has just ended */
+            f->executor_data = NULL;
             atomic_store_explicit(&f->phase, JOB_HERE, memory_order_relaxed);
+        }
         return;
     }
 }

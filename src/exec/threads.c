@@ -196,9 +196,12 @@ static int threads_submit(struct trine_executor *e, struct trine_future *f) {
     return r == 0 && !must_call(c) ? 0 : submit_slowly(c, priority, f, r);
 }
 
-/* Takes a task back that no worker has. */
+/* Takes a task back that no worker has. One that was asked to end has its worker in executor_data.
+ */
 static bool take_back(struct crew *c, struct trine_future *f) {
     bool back = false;
+    if (atomic_load_explicit(&f->phase, memory_order_relaxed) != JOB_HERE)
+        return false;
     pthread_mutex_lock(&c->lock);
     struct slot *slot = f->executor_data;
     if (slot) {

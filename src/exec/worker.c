@@ -11,6 +11,7 @@
 #include "base/futex.h"
 #include "base/relax.h"
 #include "base/sanitizer.h"
+#include "base/step.h"
 #include "core/progress.h"
 #include "core/task.h"
 #include "exec/modules.h"
@@ -84,8 +85,10 @@ static bool await_bytes(struct worker *w, size_t *ret_ready) {
             return false;
         if (stream_wake_reader(&w->memory.out))
             ring_bell(w);
-        if (!spin(s) && stream_reader_sleeps(s, 0) && !atomic_load(&s->memory->closed))
+        if (!spin(s) && stream_reader_sleeps(s, 0) && !atomic_load(&s->memory->closed)) {
+            STEP(STEP_ASLEEP);
             futex_wait_shared(&s->memory->reader_sleeps, 1);
+        }
     }
     return true;
 }
@@ -98,6 +101,7 @@ static bool read_all(struct worker *w, void *to, uint64_t len) {
             return false;
         size_t part = len < ready ? (size_t)len : ready;
         stream_take(&w->memory.in, to, part);
+        STEP(STEP_PART);
         if (stream_wake_writer(&w->memory.in))
             ring_bell(w);
         to = (char *)to + part;
@@ -123,12 +127,14 @@ static void write_all(struct worker *w, const void *from, uint64_t len) {
         if (!room) {
             if (stream_wake_reader(s))
                 ring_bell(w);
+            STEP(STEP_FULL);
             if (stream_writer_sleeps(s, 0))
                 futex_wait_shared(&s->memory->writer_sleeps, 1);
             continue;
         }
         size_t part = len < room ? (size_t)len : room;
         stream_put(s, from, part);
+        STEP(STEP_REPLY_PART);
         from = (const char *)from + part;
         len -= part;
     }
@@ -143,13 +149,16 @@ static void tell(struct worker *w) {
     w->told = w->now;
     if (stream_wake_reader(&w->memory.out))
         ring_bell(w);
+    STEP(STEP_TOLD);
 }
 
 static void write_frame(struct worker *w, const struct frame *frame, const void *body) {
     uint8_t header[WIRE_HEADER];
     wire_encode(frame, header);
     write_all(w, header, sizeof(header));
+    STEP(STEP_REPLY_HEADER);
     write_all(w, body, frame->body);
+    STEP(STEP_REPLY);
     tell(w);
 }
 
@@ -191,6 +200,7 @@ static int report(const void *bytes, size_t len) {
         return -EMSGSIZE;
     w->patient = false;
     write_frame(w, &piece, bytes);
+    STEP(STEP_REPORT);
     return 0;
 }
 
@@ -225,6 +235,7 @@ static void run_struct(struct worker *w) {
         return;
     }
     int status = task->run(w->in);
+    STEP(STEP_RETURNED);
     fflush(stdout);
     answer(w, status, w->in + task->first_out, task->size - task->first_out);
 }
@@ -306,6 +317,7 @@ static bool serve(struct worker *w) {
         return take_module(w);
     if (w->frame.type != FRAME_TASK)
         _exit(EXIT_PROTOCOL);
+    STEP(STEP_HEADER);
     if (!make_room(w, w->frame.body)) {
         skip(w, w->frame.body);
         if (flag_begin(&w->memory, w->frame.sequence))
@@ -314,10 +326,13 @@ static bool serve(struct worker *w) {
     }
     if (!read_all(w, w->in, w->frame.body))
         return false;
+    STEP(STEP_ARGUMENT);
     if (!flag_begin(&w->memory, w->frame.sequence)) {
+        STEP(STEP_SKIPPED);
         tell(w); /* it may have kept something to itself in the hope of this one */
         return true;
     }
+    STEP(STEP_BEGUN);
     task_watch_flag(w->memory.cancel, w->frame.sequence);
     if (w->frame.bytes)
         run_bytes(w);
@@ -358,6 +373,7 @@ _Noreturn void worker_main(int bell, const struct fork_request *request, struct 
     limit_memory(request->limit_memory);
     limit_cpu(request->limit_cpu);
     pin(request->cpu);
+    STEP(STEP_START);
     progress_goes_to(report);
     int status = run_hook(&request->on_start, hook_arg);
     if (status >= 0 && request->sandbox)
@@ -365,9 +381,12 @@ _Noreturn void worker_main(int bell, const struct fork_request *request, struct 
     struct frame hello = {.type = FRAME_HELLO,
                           .worker = self.number,
                           .status = status < 0 ? status : 0};
+    STEP(STEP_GREETING);
     write_frame(&self, &hello, NULL);
+    STEP(STEP_GREETED);
     while (status >= 0 && serve(&self))
         ;
+    STEP(STEP_LEAVING);
     if (status >= 0)
         run_hook(&request->on_stop, hook_arg);
     fflush(NULL);

@@ -14,6 +14,7 @@
 
 #include "base/fault.h"
 #include "base/fdpass.h"
+#include "base/step.h"
 #include "exec/flag.h"
 #include "exec/modules.h"
 #include "exec/worker.h"
@@ -131,9 +132,10 @@ static void start_worker(const struct fork_request *request, const int fds[REQUE
     int reports = fds[REQUEST_REPORTS];
     int error = ENOMEM, pidfd = -1;
     pid_t pid = -1;
+    errno = 0;
     if (make_room()) {
-        pid = FAULT(fork(), -1, EAGAIN, ENOMEM);
-        error = errno;
+        pid = STEP_FAILS(STEP_FORK) ? -1 : FAULT(fork(), -1, EAGAIN, ENOMEM);
+        error = pid < 0 && !errno ? EAGAIN : errno;
     }
     if (pid == 0)
         become_worker(request, fds);

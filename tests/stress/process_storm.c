@@ -2,113 +2,14 @@
  * and then the zygote dies, while threads submit tasks of all sizes: each task comes back exactly
  * once, right or with an error that is true; at the end no process and no descriptor is left. */
 #define TEST_TIMEOUT 1200
-#include "processes_help.h"
-#include "worker_says.h"
+#include "storm_jobs.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
-enum { SUBMITTERS = 3, BATCH = 24, KILLS = 500, KILLS_FULL = 20000 };
+enum { SUBMITTERS = 3, KILLS = 500, KILLS_FULL = 20000 };
 
 static atomic_uint kills;
-static atomic_bool over;
 static unsigned kills_wanted;
-
-struct job {
-    uint64_t seed;
-    unsigned kind;
-    uint64_t out[9];
-};
-
-static uint64_t mix(uint64_t x) { /* splitmix64 */
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
-static int run_job(struct job *a) {
-    if (a->kind == 1)
-        say("garbage garbage garbage garbage garbage garbage garbage "
-            "garbage garbage garbage garbage garbage garbage garbage ",
-            112);
-    uint64_t x = a->seed;
-    for (unsigned i = 0; i < a->seed % 20000; i++)
-        x = mix(x);
-    for (int i = 0; i < 9; i++)
-        a->out[i] = mix(a->seed + (uint64_t)i) ^ (x & 0);
-    return 0;
-}
-TRINE_TASK(run_job, struct job);
-
-static int echo(trine_bytes in, trine_buf *out) {
-    return trine_buf_append(out, in.ptr, in.len);
-}
-TRINE_BYTES_TASK(echo);
-
-/* A true error of this storm. */
-static void check_failure(const trine_future *f, unsigned kind) {
-    const trine_error *e = trine_error_of(f);
-    if (e->code == -EPROTO && kind == 1)
-        return;
-    if (e->code == -EAGAIN && strstr(e->detail, "no worker process could be started"))
-        return; /* all were killed at their start, five times in a row */
-    if (e->code != -EOWNERDEAD || (e->signal != SIGKILL && !strstr(e->detail, "zygote")))
-        test_fail(__FILE__, __LINE__, "%d signal %d: %s", e->code, e->signal, e->detail);
-}
-
-static void check_job(const struct job *a, const trine_future *f) {
-    int status = trine_status(f);
-    if (status < 0) {
-        check_failure(f, a->kind);
-        for (int i = 0; i < 9; i++)
-            CHECK(a->out[i] == 0);
-        return;
-    }
-    CHECK_EQ(status, 0);
-    for (int i = 0; i < 9; i++)
-        CHECK(a->out[i] == mix(a->seed + (uint64_t)i));
-}
-
-static void run_batch(trine_executor *pool, uint64_t *seed, unsigned char *bytes, trine_buf *out) {
-    struct job jobs[BATCH];
-    trine_future *f[BATCH], *large;
-    memset(jobs, 0, sizeof(jobs));
-    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
-    for (int i = 0; i < BATCH; i++) {
-        *seed = mix(*seed);
-        jobs[i].seed = *seed;
-        jobs[i].kind = *seed % 97 == 0;
-        f[i] = trine_start(s, pool, run_job, &jobs[i]);
-    }
-    size_t n = (*seed >> 7) % ((1 << 20) + 1);
-    memset(bytes, (int)*seed, n);
-    large = trine_start_bytes(s, pool, echo, ((trine_bytes){bytes, n}), out);
-    trine_join(s);
-    for (int i = 0; i < BATCH; i++)
-        check_job(&jobs[i], f[i]);
-    if (trine_status(large) < 0)
-        check_failure(large, 0);
-    else
-        CHECK(out->len == n && (n == 0 || memcmp(out->ptr, bytes, n) == 0));
-}
-
-static atomic_uint batches;
-
-static void *submit(void *arg) {
-    trine_executor *pool = arg;
-    uint64_t seed = mix((uint64_t)(uintptr_t)pthread_self());
-    unsigned char *bytes = malloc((1 << 20) + 1);
-    CHECK(bytes);
-    trine_buf out = {0};
-    while (!atomic_load(&over)) {
-        run_batch(pool, &seed, bytes, &out);
-        atomic_fetch_add(&batches, 1);
-    }
-    trine_buf_free(&out);
-    free(bytes);
-    return NULL;
-}
 
 /* The children of the zygote as the kernel lists them. */
 static size_t list_workers(pid_t zygote, pid_t *ret_pids, size_t n) {
@@ -149,16 +50,6 @@ static void *strike(void *unused) {
     }
     atomic_store(&over, true);
     return NULL;
-}
-
-static size_t count_descriptors(void) {
-    size_t n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    CHECK(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
 }
 
 static void storm(void) {

@@ -1,0 +1,144 @@
+/* storm_jobs.h - what threads submit to a process pool while its workers die: batches of tasks of
+ * all sizes, each of which must come back exactly once, right or with an error that is true. */
+#ifndef TESTS_STORM_JOBS_H
+#define TESTS_STORM_JOBS_H
+
+#include "processes_help.h"
+#include "worker_says.h"
+
+#include <trine/task.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { BATCH = 24 };
+
+static atomic_bool over;
+static atomic_bool may_be_late; /* workers are stopped: tasks run over their time */
+
+struct job {
+    uint64_t seed;
+    unsigned kind;
+    uint64_t out[9];
+};
+
+static uint64_t mix(uint64_t x) { /* splitmix64 */
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+static int run_job(struct job *a) {
+    if (a->kind == 1)
+        say("garbage garbage garbage garbage garbage garbage garbage "
+            "garbage garbage garbage garbage garbage garbage garbage ",
+            112);
+    if (trine_progress(&a->seed, sizeof(a->seed)) < 0)
+        return -EPROTO;
+    uint64_t x = a->seed;
+    for (unsigned i = 0; i < a->seed % 20000; i++)
+        x = mix(x);
+    for (int i = 0; i < 9; i++)
+        a->out[i] = mix(a->seed + (uint64_t)i) ^ (x & 0);
+    return 0;
+}
+TRINE_TASK(run_job, struct job);
+
+static int echo(trine_bytes in, trine_buf *out) {
+    return trine_buf_append(out, in.ptr, in.len);
+}
+TRINE_BYTES_TASK(echo);
+
+/* A true error of this storm. */
+static void check_failure(const trine_future *f, unsigned kind) {
+    const trine_error *e = trine_error_of(f);
+    if (e->code == -EPROTO && kind == 1)
+        return;
+    if (e->code == -ETIME && atomic_load(&may_be_late))
+        return;
+    if (e->code == -EAGAIN && strstr(e->detail, "no worker process could be started"))
+        return; /* all were killed at their start, five times in a row */
+    if (e->code != -EOWNERDEAD || (e->signal != SIGKILL && !strstr(e->detail, "zygote")))
+        test_fail(__FILE__, __LINE__, "%d signal %d: %s", e->code, e->signal, e->detail);
+}
+
+static void check_job(const struct job *a, const trine_future *f) {
+    int status = trine_status(f);
+    if (status < 0) {
+        check_failure(f, a->kind);
+        for (int i = 0; i < 9; i++)
+            CHECK(a->out[i] == 0);
+        return;
+    }
+    CHECK_EQ(status, 0);
+    for (int i = 0; i < 9; i++)
+        CHECK(a->out[i] == mix(a->seed + (uint64_t)i));
+}
+
+/* It has reported its seed before its result, if it got as far. */
+static void check_progress(trine_channel *c, const struct job *a, const trine_future *f) {
+    trine_buf piece;
+    size_t n = trine_channel_count(c);
+    CHECK(trine_status(f) < 0 ? n <= 1 : n == 1);
+    if (trine_channel_try_recv(c, &piece) == 0) {
+        CHECK(piece.len == sizeof(a->seed) && memcmp(piece.ptr, &a->seed, piece.len) == 0);
+        trine_buf_free(&piece);
+    }
+    trine_channel_free(&c);
+}
+
+static void run_batch(trine_executor *pool, uint64_t *seed, unsigned char *bytes, trine_buf *out) {
+    struct job jobs[BATCH];
+    trine_future *f[BATCH], *large;
+    trine_channel *c = trine_channel_new(sizeof(trine_buf), 1);
+    CHECK(c);
+    memset(jobs, 0, sizeof(jobs));
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    for (int i = 0; i < BATCH; i++) {
+        *seed = mix(*seed);
+        jobs[i].seed = *seed;
+        jobs[i].kind = *seed % 97 == 0;
+        f[i] = trine_start_opts(s, pool, run_job, &jobs[i], .progress = i == 0 ? c : NULL);
+    }
+    size_t n = (*seed >> 7) % ((1 << 20) + 1);
+    memset(bytes, (int)*seed, n);
+    large = trine_start_bytes(s, pool, echo, ((trine_bytes){bytes, n}), out);
+    trine_join(s);
+    for (int i = 0; i < BATCH; i++)
+        check_job(&jobs[i], f[i]);
+    check_progress(c, &jobs[0], f[0]);
+    if (trine_status(large) < 0)
+        check_failure(large, 0);
+    else
+        CHECK(out->len == n && (n == 0 || memcmp(out->ptr, bytes, n) == 0));
+}
+
+static atomic_uint batches;
+
+static void *submit(void *arg) {
+    trine_executor *pool = arg;
+    uint64_t seed = mix((uint64_t)(uintptr_t)pthread_self());
+    unsigned char *bytes = malloc((1 << 20) + 1);
+    CHECK(bytes);
+    trine_buf out = {0};
+    while (!atomic_load(&over)) {
+        run_batch(pool, &seed, bytes, &out);
+        atomic_fetch_add(&batches, 1);
+    }
+    trine_buf_free(&out);
+    free(bytes);
+    return NULL;
+}
+
+static size_t count_descriptors(void) {
+    size_t n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    CHECK(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+#endif
