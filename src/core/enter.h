@@ -47,6 +47,7 @@ static inline struct strand *strand_next_here(struct loop *l) {
         return &l->thread;
     l->budget--;
     l->ready = next->next_ready;
+    __builtin_prefetch(next->next_ready); /* by the time that it runs it is there */
     return next;
 }
 
