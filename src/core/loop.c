@@ -17,6 +17,7 @@
 #include "base/relax.h"
 #include "core/stuck.h"
 #include "core/switch.h"
+#include "core/task.h"
 
 #include <trine.h>
 
@@ -28,6 +29,7 @@
 enum { SWITCHES_PER_TURN = 512, PATIENCE_MOST = 64 };
 #define STUCK_AFTER TRINE_SEC(1)
 #define STUCK_LAST TRINE_SEC(64)
+#define LOOK_AT_FLAG_EVERY TRINE_MS(10)
 
 int64_t loop_read_clock(struct loop *l) {
     return l->backend ? l->backend->kind->now(l->backend) : clock_monotonic();
@@ -192,9 +194,31 @@ static void sleep_without_end(struct loop *l) {
     }
 }
 
+/* The same in a worker process, whose loop nobody wakes when its task is cancelled: in short parts.
+ */
+static void sleep_watching_flag(struct loop *l, int64_t deadline) {
+    static _Thread_local int64_t idle;
+    int64_t look = loop_read_clock(l) + LOOK_AT_FLAG_EVERY;
+    bool may_be_stuck = deadline == NEVER && loop_may_be_stuck(l);
+    if (may_be_stuck)
+        rest_begin(l);
+    sleep_once(l, deadline < look ? deadline : look);
+    rest_end(l);
+    task_look_at_flag(l);
+    idle = may_be_stuck && !is_awaited(l) ? idle + LOOK_AT_FLAG_EVERY : 0;
+    if (idle < STUCK_AFTER)
+        return;
+    idle = 0;
+    loop_report_if_stuck(l);
+}
+
 static void sleep_until(struct loop *l, int64_t deadline) {
     if (l->spin && spin(l, deadline))
         return;
+    if (task_flag_is_watched) {
+        sleep_watching_flag(l, deadline);
+        return;
+    }
     if (deadline == NEVER && loop_may_be_stuck(l)) {
         sleep_without_end(l);
         return;
@@ -211,6 +235,8 @@ void loop_turn(struct loop *l) {
     if (l->ready)
         run_ready(l);
     loop_drain_inbox(l);
+    if (__builtin_expect(task_flag_is_watched, 0))
+        task_look_at_flag(l);
     if (timers_fresh(&l->timers))
         timers_settle(&l->timers, loop_read_clock(l));
     if (!l->ready && l->thread.wait)

@@ -4,14 +4,19 @@
 #include <trine/task.h>
 
 #include "core/enter.h"
+#include "core/task.h"
 
 #include <string.h>
+
+/* With what the task that runs there was cancelled, from outside of it; 0: it was not. */
+static int why_of_task(const struct strand *s) {
+    return s->task ? atomic_load(&s->task->why) : task_flag_why();
+}
 
 int scope_why(const struct scope *s) {
     while (s->rank == RANK_OUTER && s->outer && s->outer->reason)
         s = s->outer;
-    const struct trine_future *task = s->owner->task;
-    int why = s->rank == RANK_OUTER && task ? atomic_load(&task->why) : 0;
+    int why = s->rank == RANK_OUTER ? why_of_task(s->owner) : 0;
     return why ? why : s->outcome ? s->outcome : s->reason;
 }
 
@@ -26,7 +31,9 @@ int trine_cancel_reason(void) {
         return 0;
     if (self->scope)
         return self->scope->reason ? scope_why(self->scope) : 0;
-    int reason = strand_reason_here(self), why = self->task ? atomic_load(&self->task->why) : 0;
+    int reason = strand_reason_here(self), why = why_of_task(self);
+    if (!self->task && why) /* in a worker process, where it may not have waited since */
+        return why;
     return reason && why ? why : reason;
 }
 

@@ -2,13 +2,25 @@
  * all: a loop under trine_run differs from a waiting plain thread's in that coroutines may be
  * spawned. */
 #include "base/panic.h"
+#include "core/executor.h"
 #include "core/loop.h"
+#include "core/scope.h"
 #include "core/task.h"
 #include "core/watchdog.h"
 
 #include <errno.h>
 
-static const struct wait_kind running_main = {.name = "the main coroutine"};
+/* What ends the thread's waits ends those of its main coroutine; the thread waits on for that. */
+static void cancel_main(struct strand *thread, int reason) {
+    struct trine_future *f = thread->loop->main;
+    int why = thread->scope  ? scope_why(thread->scope)
+              : thread->task ? atomic_load(&thread->task->why)
+                             : task_flag_why();
+    task_mark_cancelled(f, reason, why ? why : reason);
+    strand_cancel(f->strand, reason);
+}
+
+static const struct wait_kind running_main = {.name = "the main coroutine", .abort = cancel_main};
 
 void main_done(struct trine_future *f, int status) {
     future_settle(f, status);
@@ -36,7 +48,7 @@ int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts
     l->running = true;
     l->main = f;
     int status = -ENOMEM;
-    if (coroutine_new(l, f, 0)) {
+    if (coroutine_new(l, f, strand_reason(&l->thread))) {
         strand_park(&l->thread, &running_main, NULL);
         status = f->status;
     }

@@ -451,14 +451,37 @@ void trine_ready(void) {
 /* Of this process, when it is a worker; set between tasks. */
 static const _Atomic uint64_t *worker_flag;
 static uint64_t worker_sequence;
+_Thread_local bool task_flag_is_watched;
+static bool flag_was_seen;
 
-void task_watch_flag(const _Atomic uint64_t *flag, uint64_t sequence) {
+void task_watch_flag(const _Atomic uint64_t flag[2], uint64_t sequence) {
     worker_flag = flag;
     worker_sequence = sequence;
+    task_flag_is_watched = true;
+    flag_was_seen = false;
+    if (loop_of_thread)
+        loop_of_thread->thread.reason = 0; /* of the task before */
+}
+
+static bool is_flagged(void) {
+    return worker_flag &&
+           atomic_load_explicit(worker_flag, memory_order_acquire) == worker_sequence;
+}
+
+int task_flag_why(void) {
+    return is_flagged() ? (int)(int64_t)atomic_load_explicit(&worker_flag[1], memory_order_relaxed)
+                        : 0;
+}
+
+void task_look_at_flag(struct loop *l) {
+    if (flag_was_seen || !is_flagged())
+        return;
+    flag_was_seen = true;
+    strand_cancel(&l->thread, -ECANCELED);
 }
 
 bool trine_cancelled(void) {
-    if (worker_flag && atomic_load_explicit(worker_flag, memory_order_acquire) == worker_sequence)
+    if (is_flagged())
         return true;
     struct strand *self = strand_self();
     if (!self)

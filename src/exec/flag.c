@@ -16,6 +16,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { CANCEL_BYTES = 2 * sizeof(flag_word) };
+
 /* The highest bit of a claim: taken back. */
 #define TAKEN_BACK (UINT64_C(1) << 63)
 
@@ -48,12 +50,12 @@ static int memory_new(void **ret_memory, size_t size, int *ret_fd, int seals) {
 
 int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
     void *cancel = NULL, *memory = NULL;
-    int r = memory_new(&cancel, sizeof(flag_word), &ret_fds[FLAG_CANCEL], F_SEAL_FUTURE_WRITE);
+    int r = memory_new(&cancel, CANCEL_BYTES, &ret_fds[FLAG_CANCEL], F_SEAL_FUTURE_WRITE);
     if (r < 0)
         return r;
     r = memory_new(&memory, sizeof(struct both), &ret_fds[FLAG_CLAIMS], 0);
     if (r < 0) {
-        munmap(cancel, sizeof(flag_word));
+        munmap(cancel, CANCEL_BYTES);
         close(ret_fds[FLAG_CANCEL]);
         return r;
     }
@@ -67,7 +69,7 @@ int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
 }
 
 bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
-    void *cancel = mmap(NULL, sizeof(flag_word), PROT_READ, MAP_SHARED, fds[FLAG_CANCEL], 0);
+    void *cancel = mmap(NULL, CANCEL_BYTES, PROT_READ, MAP_SHARED, fds[FLAG_CANCEL], 0);
     struct both *b =
         mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE, MAP_SHARED, fds[FLAG_CLAIMS], 0);
     if (cancel == MAP_FAILED || b == MAP_FAILED)
@@ -81,7 +83,7 @@ bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
 }
 
 void flags_free(struct flags *flags) {
-    munmap(flags->cancel, sizeof(flag_word));
+    munmap(flags->cancel, CANCEL_BYTES);
     munmap(container_of(flags->claims, struct both, claims), sizeof(struct both));
 }
 

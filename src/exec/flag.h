@@ -19,7 +19,8 @@ enum { FLAG_CANCEL, FLAG_CLAIMS, FLAGS };
 enum { FLAG_CLAIMS_MOST = 256 };
 
 struct flags {
-    flag_word *cancel;     /* the last task that was asked to end; only the program writes it */
+    flag_word *cancel;     /* [0]: the last task that was asked to end, [1]: with what; only the
+                            * program writes them */
     flag_word *claims;     /* of each task, by its number: that it was begun, or taken back */
     struct crash *crash;   /* what the worker leaves when it crashes */
     struct stream in, out; /* frames from the other side, and to it */

@@ -112,7 +112,8 @@ void worker_cancel_task(struct worker *w, const struct trine_future *f) {
     unsigned i = 0;
     while (worker_sent(w, i)->future != f)
         i++;
-    atomic_store(w->memory.cancel, worker_sent(w, i)->frame.sequence);
+    atomic_store(&w->memory.cancel[1], (uint64_t)(int64_t)atomic_load(&f->why));
+    atomic_store(&w->memory.cancel[0], worker_sent(w, i)->frame.sequence);
     if (w->terminated)
         return;  /* its time was over as well */
     if (i > 0) { /* it has begun, so there is an answer to the one before: the steps begin then */

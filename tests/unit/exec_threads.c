@@ -5,6 +5,7 @@
 #include "trine/debug.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 struct sum {
@@ -196,4 +197,43 @@ TEST(map_all_waits_for_all_and_gives_the_first_error) {
         CHECK_EQ(sums[i].result, 101L * i + 5050);
     CHECK_EQ(trine_map_all(pool, fail_at_seven, sums, 20), -EDOM);
     trine_executor_close(&pool);
+}
+
+/* --- a thread task that runs a loop --- */
+
+static atomic_bool waits_in_loop;
+
+static int wait_in_loop(struct nothing *n) {
+    (void)n;
+    atomic_store(&waits_in_loop, true);
+    int r = trine_sleep(TRINE_SEC(600));
+    return r == -ECANCELED && trine_cancel_reason() == -EREMOTEIO ? -EXFULL : r;
+}
+TRINE_TASK(wait_in_loop, struct nothing);
+
+static int run_loop(struct nothing *n) {
+    return trine_run(wait_in_loop, n);
+}
+TRINE_TASK(run_loop, struct nothing);
+
+TEST(the_end_of_a_thread_task_reaches_the_loop_that_it_runs) {
+    trine_executor *pool = open_pool(1, 0);
+    struct nothing n;
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start(s, pool, run_loop, &n);
+    while (!atomic_load(&waits_in_loop))
+        sched_yield();
+    trine_scope_cancel(s, -EREMOTEIO);
+    trine_join(s);
+    CHECK_EQ(trine_status(f), -EXFULL);
+    trine_executor_close(&pool);
+}
+
+TEST(a_loop_in_a_scope_that_has_ended_runs_nothing) {
+    struct nothing n;
+    atomic_store(&waits_in_loop, false);
+    TRINE_SCOPE(s);
+    trine_scope_cancel(s, 0);
+    CHECK_EQ(trine_run(wait_in_loop, &n), -ECANCELED);
+    CHECK(!atomic_load(&waits_in_loop));
 }

@@ -4,8 +4,10 @@
 #include "test.h"
 
 #include <trine.h>
+#include <trine/task.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 static trine_executor *pool_of(unsigned workers) {
@@ -408,4 +410,95 @@ TEST(a_closed_pool_finishes_what_it_took) {
     CHECK_EQ(trine_join(s), 0);
     for (int i = 0; i < 200; i++)
         CHECK_EQ(a[i].out, i * i);
+}
+
+/* --- a task that has a loop, scopes and a pool of its own --- */
+
+struct inside {
+    enum { IN_THREAD, IN_LOOP, IN_POOL } where;
+    int waits, reason, cleaned_up;
+    atomic_bool begun;
+};
+
+static int wait_long(struct inside *i) {
+    atomic_store(&i->begun, true);
+    i->waits = trine_sleep(TRINE_SEC(600));
+    i->reason = trine_cancel_reason();
+    i->cleaned_up = 1;
+    return i->waits;
+}
+TRINE_TASK(wait_long, struct inside);
+
+static int wait_in_scope(struct inside *i) {
+    TRINE_SCOPE(s);
+    trine_spawn(s, wait_long, i);
+    trine_join(s);
+    return 0;
+}
+TRINE_TASK(wait_in_scope, struct inside);
+
+/* Its own thread is what is cancelled; the scope takes that to the pool's. */
+static int wait_in_pool(struct inside *i) {
+    trine_executor *pool;
+    CHECK_OK(trine_threads_open(&pool, TRINE_OPTS(trine_threads_opts, .workers = 1)));
+    {
+        TRINE_SCOPE(s);
+        CHECK_OK(trine_submit(s, pool, wait_long, i));
+        while (!atomic_load(&i->begun))
+            sched_yield();
+        CHECK_OK(trine_progress(i, 0)); /* now it may be cancelled */
+        trine_join(s);
+    }
+    trine_executor_close(&pool);
+    return 0;
+}
+
+static int wait_inside(struct inside *i) {
+    if (i->where != IN_POOL)
+        CHECK_OK(trine_progress(i, 0));
+    if (i->where == IN_LOOP)
+        CHECK(trine_run(wait_in_scope, i) <= 0);
+    else if (i->where == IN_POOL)
+        wait_in_pool(i);
+    else
+        wait_long(i);
+    return 0; /* so that what it noted comes back */
+}
+TRINE_TASK(wait_inside, struct inside);
+
+static void check_end_reaches(int where, int reason) {
+    trine_executor *pool = NULL;
+    trine_channel *begun = trine_channel_new(sizeof(trine_buf), 1);
+    struct inside i = {.where = where};
+    trine_buf piece;
+    CHECK_OK(trine_processes_open(&pool, TRINE_OPTS(trine_processes_opts, .workers = 1,
+                                                    .grace = TRINE_SEC(20))));
+    {
+        TRINE_SCOPE(s);
+        CHECK_OK(trine_submit_opts(s, pool, wait_inside, &i, .progress = begun));
+        CHECK_OK(trine_channel_recv(begun, &piece));
+        if (reason == -ETIMEDOUT)
+            trine_scope_set_deadline(s, trine_now());
+        else
+            trine_scope_cancel(s, reason);
+        CHECK_EQ(trine_join(s), reason);
+    }
+    CHECK_EQ(i.waits, -ECANCELED);
+    CHECK_EQ(i.reason, reason);
+    CHECK_EQ(i.cleaned_up, 1);
+    CHECK_OK(trine_map_all(pool, square, &(struct square){.in = 1}, 1)); /* its worker is of use */
+    trine_executor_close(&pool);
+    trine_channel_free(&begun);
+}
+
+TEST(a_cancellation_with_its_reason_reaches_what_a_task_waits_for) {
+    check_end_reaches(IN_THREAD, -EREMOTEIO);
+    check_end_reaches(IN_LOOP, -EREMOTEIO);
+    check_end_reaches(IN_POOL, -EREMOTEIO);
+}
+
+TEST(a_deadline_reaches_what_a_task_waits_for) {
+    check_end_reaches(IN_THREAD, -ETIMEDOUT);
+    check_end_reaches(IN_LOOP, -ETIMEDOUT);
+    check_end_reaches(IN_POOL, -ETIMEDOUT);
 }
