@@ -151,8 +151,8 @@ typedef struct trine_run_opts {
 } trine_run_opts;
 
 /* Runs `task` as the main coroutine of a loop on this thread and returns when it has returned, with
- * its value. `opts` may be NULL. Where the thread runs a task of a pool, or has a scope open, and that
- * is cancelled, so is the main coroutine. Errors besides the task's own: -ENOMEM, and what
+ * its value. `opts` may be NULL. Where the thread runs a task of a pool, or has a scope open, and
+ * that is cancelled, so is the main coroutine. Errors besides the task's own: -ENOMEM, and what
  * epoll_create1 or eventfd give. Call it from a plain thread; inside a loop it aborts. */
 TRINE_PUBLIC_ int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts);
 #define trine_run(fn, arg) trine_run_task(&fn##_task, TRINE_ARG_(fn, arg), NULL)

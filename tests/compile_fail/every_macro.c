@@ -45,6 +45,8 @@ static int on_pool(trine_executor *pool) {
     trine_map_all(pool, square, one, 3);
     if (trine_map_from(pool, square, .next = no_more) < 0)
         return -1;
+    if (trine_processes_each(pool, square, one) < 0)
+        return -1;
     trine_executor *own;
     int opened = trine_threads_open(&own, TRINE_OPTS(trine_threads_opts, .workers = 1));
     if (opened == 0)
@@ -55,6 +57,7 @@ static int on_pool(trine_executor *pool) {
     trine_future_drop(trine_after(all, 1));
     f = trine_start_bytes(all, pool, upper, in, &text);
     trine_future_drop(f);
+    trine_future_drop(trine_start_bytes_opts(all, pool, upper, in, &text, .name = "upper"));
     error = error ? error : trine_join(all);
     trine_buf_free(&text);
     return error;

@@ -3,6 +3,7 @@
 #include "test.h"
 #include "trine.h"
 #include "trine/debug.h"
+#include "trine/task.h"
 
 #include <pthread.h>
 #include <sched.h>
