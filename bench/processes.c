@@ -1,12 +1,24 @@
 /* processes [--json] [--runs N] [CASE...]: a pool of two worker processes.
  *   processes/noop     64-byte structs, one task each, from one map: k/s
  *   processes/await    one such task at a time, submitted and awaited: us
- *   processes/64k      64 KiB there and back, each byte rewritten by the worker: MB/s each way
+ *   processes/await_by_hand  a bare futex there and an eventfd back, which is what a round takes:
+ * us processes/64k      64 KiB there and back, each byte rewritten by the worker: MB/s each way
  *   processes/1m       1 MiB, likewise
  *   processes/cold     from the call that opens a pool to the first result: ms
  *   processes/speedup  CPU-bound work on one worker a CPU, against one after another: times
  *   processes/speedup_by_hand  the same on bare threads that draw tickets: what is possible */
 #include "shuffled.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { TASKS = 20000, ROUNDS = 2000, SMALL = 64 << 10, LARGE = 1 << 20, VOLUME = 64 << 20 };
 
@@ -46,6 +58,54 @@ static double awaits(void *pool) {
         trine_future_drop(f);
     }
     return (bench_ns() - start) / ROUNDS / 1e3;
+}
+
+/* --- the least that a round can be made of --- */
+
+struct by_hand {
+    _Atomic uint32_t word; /* of the round that is asked for */
+    uint64_t in[4], out[4];
+};
+
+_Noreturn static void answer_by_hand(struct by_hand *h, int bell) {
+    for (uint32_t seen = 0;; seen++) {
+        while (atomic_load(&h->word) == seen)
+            syscall(SYS_futex, &h->word, FUTEX_WAIT, seen, NULL, NULL, 0);
+        for (int i = 0; i < 4; i++)
+            h->out[i] = h->in[i] + 1;
+        if (write(bell, &(uint64_t){1}, sizeof(uint64_t)) < 0)
+            _exit(1);
+    }
+}
+
+static double awaits_by_hand(void *unused) {
+    (void)unused;
+    struct by_hand *h =
+        mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int bell = eventfd(0, 0), set = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+    if (h == MAP_FAILED || bell < 0 || epoll_ctl(set, EPOLL_CTL_ADD, bell, &event) < 0)
+        bench_fail("a futex and an eventfd", errno);
+    pid_t child = fork();
+    if (child == 0)
+        answer_by_hand(h, bell);
+    double start = bench_ns();
+    for (int i = 0; i < ROUNDS; i++) {
+        uint64_t times;
+        h->in[3] = (uint64_t)i;
+        atomic_fetch_add(&h->word, 1);
+        syscall(SYS_futex, &h->word, FUTEX_WAKE, 1, NULL, NULL, 0);
+        if (epoll_wait(set, &event, 1, -1) != 1 || read(bell, &times, sizeof(times)) < 0 ||
+            h->out[3] != (uint64_t)i + 1)
+            bench_fail("a round by hand", i);
+    }
+    double us = (bench_ns() - start) / ROUNDS / 1e3;
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    munmap(h, sizeof(*h));
+    close(set);
+    close(bell);
+    return us;
 }
 
 struct small {
@@ -123,6 +183,7 @@ int main(int argc, char **argv) {
     trine_executor *pool = open_pool(2), *cpus = open_pool(trine_usable_cpus());
     bench_case(&b, "processes/noop", "k/s", maps, pool);
     bench_case(&b, "processes/await", "us", awaits, pool);
+    bench_case(&b, "processes/await_by_hand", "us", awaits_by_hand, NULL);
     bench_case(&b, "processes/64k", "MB/s", transfer_small, pool);
     bench_case(&b, "processes/1m", "MB/s", transfer_large, pool);
     shuffled_case(&b, "processes/speedup", "processes/speedup_by_hand", cpus);

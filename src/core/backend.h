@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -64,6 +65,8 @@ struct backend_kind {
 /* Every backend begins with this. */
 struct backend {
     const struct backend_kind *kind;
+    pthread_mutex_t *lent; /* held by the loop's thread but while it sleeps: who has it meanwhile
+                            * may work in its place, and wakes it if it has to know; or NULL */
 };
 
 #endif

@@ -2,7 +2,8 @@
  * cancel, close); supervisor.c is the pool's own thread, which decides; remote.c is one worker
  * process as that thread sees it, life.c how it comes and goes, limits.c what it may use, follow.c
  * how what a task reports on its way reaches who follows it.
- * Everything not under `lock` belongs to that thread. */
+ * Everything not under `lock` belongs to that thread, or, while it sleeps, to who has taken
+ * `driving` to hand it a task without waking it. */
 #ifndef TRINE_EXEC_POOL_H
 #define TRINE_EXEC_POOL_H
 
@@ -169,6 +170,9 @@ struct pool {
     struct build_id program;
     const trine_task *on_start, *on_stop;
     struct fork_request request; /* what all workers' requests have in common */
+
+    pthread_mutex_t driving;  /* all that is the supervisor's; it lends it while it sleeps */
+    char path[WIRE_PATH_MAX]; /* of a module; not on a coroutine's stack */
 
     pthread_mutex_t lock; /* the next four; nothing else is taken under it */
     unsigned queue_limit;

@@ -13,7 +13,7 @@
  *                  CANCELLING -> CANCELLED      the cancel message has arrived; control is free
  *                  CANCELLED -> RETURNED        given back
  *
- * Lock order: pool->lock is taken by itself.
+ * Lock order: pool->driving, pool->lock.
  * Rejected: a lock a future; a second message a future (cancel is rare). */
 #include "exec/pool.h"
 #include "exec/sandbox.h"
@@ -157,6 +157,22 @@ static int enter_queue(struct pool *p) {
     }
 }
 
+/* What the supervisor would do, while it sleeps: two threads need not change places for that. Not
+ * before what was posted to it already. False: it is at work. */
+static bool submit_in_place(struct pool *p, struct trine_future *f) {
+    if (pthread_mutex_trylock(&p->driving) != 0)
+        return false;
+    bool next = !atomic_load(&p->loop->inbox), wake = false;
+    if (next) {
+        submission_arrived(&f->control);
+        wake = timers_fresh(&p->loop->timers) || p->closing;
+    }
+    pthread_mutex_unlock(&p->driving);
+    if (wake)
+        loop_wake(p->loop);
+    return next;
+}
+
 static int submit(struct trine_executor *e, struct trine_future *f) {
     struct pool *p = of(e);
     REQUIRE(!f->options || f->own.worker <= p->workers_wanted,
@@ -168,7 +184,8 @@ static int submit(struct trine_executor *e, struct trine_future *f) {
         return r;
     f->control.handle = submission_arrived;
     atomic_store(&f->phase, atomic_load(&f->cancel) ? PHASE_SUBMITTED_CANCEL : PHASE_SUBMITTED);
-    loop_post(p->loop, &f->control);
+    if (!submit_in_place(p, f))
+        loop_post(p->loop, &f->control);
     return 0;
 }
 
@@ -200,6 +217,7 @@ static void ended(struct message *m) {
 
 static void pool_free(struct pool *p) {
     pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->driving);
     free(p->seats);
     free(p);
 }
@@ -253,6 +271,7 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     p->max_resident = o->max_resident;
     p->max_result = o->max_result ? o->max_result : RESULT_DEFAULT;
     pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->driving, NULL);
     list_init(&p->submitters);
     list_init(&p->queue);
     list_init(&p->again);

@@ -226,7 +226,7 @@ static bool knows_module(const struct worker *w, const struct build_id *module) 
 static void introduce_module(struct worker *w, const struct trine_future *f,
                              const struct build_id *module) {
     uint8_t header[WIRE_HEADER];
-    char path[WIRE_PATH_MAX];
+    char *path = w->pool->path;
     w->introduced[w->introductions++ % MODULES_KEPT] = *module;
     if (modules_path(f->task ? (const void *)f->task : f->bytes_task, path) < 0)
         return; /* the worker may know it all the same; if not it says so */

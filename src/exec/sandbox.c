@@ -3,8 +3,9 @@
  * seccomp: the system calls that computing takes, by name; all others fail with EPERM, which code
  * that asks for more than it needs survives. Standard input and output become /dev/null.
  *
- * Rejected: killing who asks (C libraries ask for things that they can do without); namespaces (a
- * process each, and distributions forbid them to users). */
+ * libseccomp is loaded when it is wanted. Rejected: killing who asks (C libraries ask for things
+ * that they can do without); namespaces (a process each, and distributions forbid them to users).
+ */
 #include "exec/sandbox.h"
 
 #include <errno.h>
@@ -23,22 +24,58 @@ int sandbox_enter(void) {
 
 #include "base/fault.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* libseccomp, loaded when it is asked for: the library itself needs libc alone. */
+static struct {
+    void *handle;
+    __typeof__(seccomp_init) *init;
+    __typeof__(seccomp_attr_set) *attr_set;
+    __typeof__(seccomp_rule_add_array) *rule_add;
+    __typeof__(seccomp_load) *load;
+    __typeof__(seccomp_release) *release;
+} lib;
+
+static bool find(const char *name, void *ret_function) {
+    void *found = dlsym(lib.handle, name);
+    memcpy(ret_function, &found, sizeof(found));
+    return found != NULL;
+}
+
+static int load_library(void) {
+    if (!lib.handle)
+        lib.handle = FAULT(dlopen("libseccomp.so.2", RTLD_NOW | RTLD_LOCAL), NULL, ENOENT);
+    bool whole = lib.handle && find("seccomp_init", &lib.init) &&
+                 find("seccomp_attr_set", &lib.attr_set) &&
+                 find("seccomp_rule_add_array", &lib.rule_add) && find("seccomp_load", &lib.load) &&
+                 find("seccomp_release", &lib.release);
+    return whole ? 0 : -ENOTSUP;
+}
+
 int sandbox_check(void) {
     const uint32_t action = SECCOMP_RET_ERRNO;
-    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 ? 0 : -ENOTSUP;
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) != 0)
+        return -ENOTSUP;
+    pthread_mutex_lock(&one_at_a_time);
+    int r = load_library();
+    pthread_mutex_unlock(&one_at_a_time);
+    return r;
 }
 
 /* --- descriptors and limits --- */
@@ -154,44 +191,42 @@ static const int allowed[] = {
 static int allow_all(scmp_filter_ctx filter) {
     int r = 0;
     for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && r == 0; i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+        r = lib.rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0, NULL);
     return r;
 }
 
 /* Those that compute with some arguments and do more with others. glibc makes threads by clone3,
  * whose flags lie in memory where no filter can see them; told that there is none, by clone. */
 static int allow_some(scmp_filter_ctx filter) {
-    const struct scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-                              a_thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD),
-                              a_name = SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME),
-                              oneself = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+    enum { FLAGS_OF_CLONE = 0, PROTECTION = 2, FIRST = 0 };
     const struct {
         int call;
         struct scmp_arg_cmp if_it_is;
-    } rules[] = {{SCMP_SYS(mmap), no_code},
-                 {SCMP_SYS(mprotect), no_code},
-                 {SCMP_SYS(clone), a_thread},
-                 {SCMP_SYS(prctl), a_name},
-                 {SCMP_SYS(tgkill), oneself}};
-    int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    } rules[] = {{SCMP_SYS(mmap), {PROTECTION, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
+                 {SCMP_SYS(mprotect), {PROTECTION, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
+                 {SCMP_SYS(clone),
+                  {FLAGS_OF_CLONE, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}},
+                 {SCMP_SYS(prctl), {FIRST, SCMP_CMP_EQ, PR_SET_NAME, 0}},
+                 {SCMP_SYS(tgkill), {FIRST, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0}}};
+    int r = lib.rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && r == 0; i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rules[i].call, 1, rules[i].if_it_is);
+        r = lib.rule_add(filter, SCMP_ACT_ALLOW, rules[i].call, 1, &rules[i].if_it_is);
     return r;
 }
 
 static int forbid_calls(void) {
-    scmp_filter_ctx filter = FAULT(seccomp_init(SCMP_ACT_ERRNO(EPERM)), NULL, ENOMEM);
+    scmp_filter_ctx filter = FAULT(lib.init(SCMP_ACT_ERRNO(EPERM)), NULL, ENOMEM);
     if (!filter)
         return -ENOMEM;
     /* who enters the kernel by another machine's door is not a library that asks in vain */
-    int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    int r = lib.attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0)
         r = allow_all(filter);
     if (r == 0)
         r = allow_some(filter);
     if (r == 0)
-        r = seccomp_load(filter);
-    seccomp_release(filter);
+        r = lib.load(filter);
+    lib.release(filter);
     return r;
 }
 
@@ -199,6 +234,8 @@ int sandbox_enter(void) {
     int r = close_streams();
     if (r == 0)
         r = set_limits();
+    if (r == 0)
+        r = load_library(); /* while files can be opened */
     if (r == 0)
         r = forbid_files();
     return r < 0 ? r : forbid_calls();

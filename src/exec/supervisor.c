@@ -373,6 +373,7 @@ static int locate_all(struct pool *p) {
 void *pool_supervise(void *pool) {
     static const struct wait_kind supervising = {.name = "supervise processes"};
     struct pool *p = pool;
+    pthread_mutex_lock(&p->driving);
     p->loop = loop_self();
     p->strand = strand_self();
     timer_init(&p->retry, retry);
@@ -383,14 +384,19 @@ void *pool_supervise(void *pool) {
     if (r >= 0)
         r = zygote_ref();
     p->open_result = r;
-    if (r >= 0)
+    if (r >= 0) {
+        p->loop->backend->lent = &p->driving;
         start_missing(p);
+    }
     loop_post(p->waiter->loop, &p->opened);
-    if (r < 0)
-        return NULL;
-    strand_park(p->strand, &supervising, NULL);
-    zygote_unref();
-    workers_free(p);
-    loop_post(p->waiter->loop, &p->ended);
+    if (r >= 0) {
+        strand_park(p->strand, &supervising, NULL);
+        p->loop->backend->lent = NULL;
+        zygote_unref();
+        workers_free(p);
+    }
+    pthread_mutex_unlock(&p->driving);
+    if (r >= 0)
+        loop_post(p->waiter->loop, &p->ended);
     return NULL;
 }

@@ -206,13 +206,25 @@ static int wait_events(struct epoll_backend *b, int64_t deadline) {
     return epoll_wait(b->fd, b->events, EVENTS_PER_WAIT, ms > 1000000 ? 1000000 : (int)ms);
 }
 
+/* Events, or a negative errno. */
+static int wait_events_lent(struct epoll_backend *b, int64_t deadline) {
+    pthread_mutex_t *lent = deadline ? b->base.lent : NULL;
+    if (lent)
+        pthread_mutex_unlock(lent);
+    int n = wait_events(b, deadline);
+    n = n < 0 ? -errno : n;
+    if (lent)
+        pthread_mutex_lock(lent);
+    return n;
+}
+
 static int epoll_submit_and_wait(struct backend *base, int64_t deadline) {
     struct epoll_backend *b = of(base);
     if (try_submitted(b))
         deadline = 0;
-    int n = wait_events(b, deadline);
+    int n = wait_events_lent(b, deadline);
     if (n < 0)
-        return errno == EINTR ? 0 : -errno;
+        return n == -EINTR ? 0 : n;
     b->event_count = n;
     for (b->event_next = 0; b->event_next < b->event_count;)
         hand_out(b, &b->events[b->event_next++]);

@@ -27,8 +27,11 @@ def holdings(process):
 
 def closed_in(pid):
     """Whether a filter of system calls holds for the process, and no privilege can be had."""
-    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
-        lines = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+            lines = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+    except FileNotFoundError:
+        return False
     return lines["Seccomp"] == "2" and lines["NoNewPrivs"] == "1"
 
 
@@ -70,8 +73,9 @@ class Flight:
             await_that(lambda: len(rows(path)) == len(self.pages), "all pages but one are stored")
             await_that(lambda: len(ours()) == 4, "the crawl is its four processes")
             held = holdings(process)
-            zygote, workers = zygote_and_workers(process)
-            assert not closed_in(zygote) and all(map(closed_in, workers)), workers
+            await_that(lambda: all(map(closed_in, zygote_and_workers(process)[1])),
+                       "the workers are closed in")
+            assert not closed_in(zygote_and_workers(process)[0])
             until = time.monotonic() + 5 * SLOW
             while expected and held != expected and time.monotonic() < until:
                 held = holdings(process)

@@ -75,6 +75,46 @@ only_libc() {
     [ -z "$extra" ] || { echo "libtrine.so needs more than libc: $extra" && false; }
 }
 check the_core_needs_libc_alone only_libc
+# Workers of a program in C++, which finds itself whatever the way it was started by, and though it
+# has left its directory.
+cat >"$work/workers.cpp" <<'C'
+#include <stdexcept>
+#include <trine.h>
+#include <unistd.h>
+struct number { int in, out; };
+static int twice(number *n) {
+    try {
+        throw std::runtime_error("caught");
+    } catch (const std::exception &) {
+        n->out = 2 * n->in;
+    }
+    return 0;
+}
+TRINE_TASK(twice, number);
+int main(int argc, char **argv) {
+    trine_init(argc, argv);
+    trine_executor *pool;
+    number n[4] = {{1, 0}, {2, 0}, {3, 0}, {4, 0}};
+    if (chdir("/") < 0 || trine_processes_open(&pool, TRINE_OPTS(trine_processes_opts, 2)) < 0)
+        return 1;
+    int r = trine_map_all(pool, twice, n, 4);
+    trine_executor_close(&pool);
+    return r == 0 && n[3].out == 8 ? 0 : 2;
+}
+C
+start_workers() {
+    mkdir -p "$work/bin"
+    # shellcheck disable=SC2046,SC2086
+    ${CXX:-c++} $SANITIZE -std=c++20 -Wall -Wextra -Werror "$work/workers.cpp" \
+        $(flags --cflags --libs trine) -Wl,--build-id -o "$work/bin/workers" || return
+    export LD_LIBRARY_PATH=$lib
+    "$work/bin/workers" || { echo "by its path: $?"; return 1; }
+    (cd "$work/bin" && ./workers) || { echo "by ./: $?"; return 1; }
+    (cd "$work" && bin/workers) || { echo "by a relative path: $?"; return 1; }
+    (cd / && PATH=$work/bin:$PATH workers) || { echo "by PATH: $?"; return 1; }
+}
+check a_program_in_cpp_starts_workers_however_it_is_started start_workers
+
 # shellcheck disable=SC2046
 check core_program_with_the_static_library build core $(flags --cflags trine) \
     -l:libtrine.a $(flags --libs-only-L trine) -pthread

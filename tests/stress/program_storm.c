@@ -120,7 +120,7 @@ static const struct backend_kind virtual_kind = {.name = "virtual",
                                                  .now = now,
                                                  .submit_and_wait = jump,
                                                  .close = close_nothing};
-static struct backend virtual_backend = {&virtual_kind};
+static struct backend virtual_backend = {.kind = &virtual_kind};
 
 /* --- operations --- */
 
