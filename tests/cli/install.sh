@@ -95,7 +95,7 @@ int main(int argc, char **argv) {
     trine_init(argc, argv);
     trine_executor *pool;
     number n[4] = {{1, 0}, {2, 0}, {3, 0}, {4, 0}};
-    if (chdir("/") < 0 || trine_processes_open(&pool, TRINE_OPTS(trine_processes_opts, 2)) < 0)
+    if (chdir("/") < 0 || trine_processes_open(&pool, TRINE_OPTS(trine_processes_opts, .workers = 2)) < 0)
         return 1;
     int r = trine_map_all(pool, twice, n, 4);
     trine_executor_close(&pool);
