@@ -280,8 +280,8 @@ typedef struct trine_error {
  * only then too; the handle must not be dropped, nor its scope be closed, meanwhile. */
 TRINE_MUST_USE_ int trine_await(trine_future *f, int *ret_status);
 
-/* Waits until one of `n` (1 to 64) futures is done and returns its index. [S] the scope's thread
- * and its coroutines. */
+/* Waits until one of `n` (1 to 64) futures is done and returns its index; they may be of several
+ * scopes and threads. -ENOMEM (only with another thread's among them). [S] as trine_await. */
 TRINE_MUST_USE_ int trine_await_any(trine_future *const *futures, size_t n);
 
 /* Hands out the scope's futures (of trine_start) in order of completion, each once: 1 and the

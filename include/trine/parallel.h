@@ -70,9 +70,11 @@ typedef enum trine_until {
     TRINE_UNTIL_ERROR  /* one has failed, or all are done */
 } trine_until;
 
-/* Waits for `n` futures (1 to 64; one may stand there twice), `timeout` ns at the most: negative:
- * no limit; 0: only looks. Returns 0; -ETIME when the time is over, which cancels nothing and may
- * be tried again. [S] as trine_await. */
+/* Waits for `n` futures (1 to 64; one may stand there twice; of several scopes and threads),
+ * `timeout` ns at the most: negative: no limit; 0: only looks, which for another thread's future
+ * takes a message there and back. Returns 0; -ENOMEM (only for those); -ETIME when the time is
+ * over, which cancels nothing and may be tried again. The status of another thread's future is had
+ * by trine_await. [S] as trine_await. */
 TRINE_MUST_USE_ int trine_wait(trine_future *const *futures, size_t n, trine_until until,
                                int64_t timeout);
 

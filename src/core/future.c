@@ -10,6 +10,7 @@
 #include "core/executor.h"
 #include "core/help.h"
 #include "core/notice.h"
+#include "core/wait.h"
 #include "core/waitlist.h"
 
 #include <errno.h>
@@ -110,7 +111,10 @@ int trine_await_any(trine_future *const *futures, size_t n) {
     enum { MOST = 64 };
     static const struct wait_kind kind = {.name = "await any", .abort = waitlist_abort};
     REQUIRE(n >= 1 && n <= MOST, "trine_await_any takes 1 to %d futures, not %zu", MOST, n);
-    struct strand *self = awaiter(futures[0]);
+    struct strand *self = loop_here()->current;
+    for (size_t i = 0; i < n; i++)
+        if (futures[i]->home != loop_here())
+            return wait_for_any_elsewhere(futures, n);
     int done;
     while ((done = first_done(futures, n)) < 0) {
         int r = self ? strand_reason(self) : -EAGAIN;

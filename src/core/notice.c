@@ -89,6 +89,11 @@ static void give_up(struct notice *n, struct strand *self) {
         strand_park_here(self, &kind, n);
 }
 
+void notice_end(struct notice *n, struct strand *self) {
+    if (!n->over)
+        give_up(n, self);
+}
+
 static void stop_waiting(struct strand *self, int reason) {
     strand_unpark_here(self, reason);
 }
@@ -103,8 +108,7 @@ int notice_await(struct trine_future *f, struct strand *self, int *ret_status) {
     n.waits = self;
     while (r == 0 && !n.over)
         r = strand_park_here(self, &kind, &n);
-    if (!n.over)
-        give_up(&n, self);
+    notice_end(&n, self);
     if (n.withdrawn)
         return r;
     if (ret_status)
@@ -124,6 +128,5 @@ void trine_notice_stop(trine_notice *notice) {
     REQUIRE(n->asker == loop_here() && self,
             "a notice was stopped by another thread than asked for it, or in a callback");
     n->fn = NULL;
-    if (!n->over)
-        give_up(n, self);
+    notice_end(n, self);
 }

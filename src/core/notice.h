@@ -23,6 +23,10 @@ struct notice {
 /* Asks; fn may be NULL. */
 void notice_ask(struct notice *n, struct trine_future *f, void (*fn)(void *, int), void *arg);
 
+/* Withdraws it and waits until it is the asker's again: its answer has come, or never will. A
+ * cancellation does not end that. */
+void notice_end(struct notice *n, struct strand *self);
+
 /* On the future's thread: it is done. */
 void notice_done(struct future_waiter *w);
 

@@ -95,39 +95,3 @@ int trine_parallel_reduce(trine_executor *on, size_t begin, size_t end, size_t g
     trine_buf_free(&results);
     return status;
 }
-
-/* --- several futures --- */
-
-/* Puts those that are not done into `left`; true: what is waited for has come. */
-static bool look(trine_future *const *futures, size_t n, trine_until until, trine_future **left,
-                 size_t *ret_left) {
-    size_t count = 0;
-    bool failed = false;
-    for (size_t i = 0; i < n; i++) {
-        int status = trine_status(futures[i]);
-        failed |= status < 0 && status != -EINPROGRESS;
-        if (status == -EINPROGRESS)
-            left[count++] = futures[i];
-    }
-    *ret_left = count;
-    return count == 0 || (until == TRINE_UNTIL_FIRST && count < n) ||
-           (until == TRINE_UNTIL_ERROR && failed);
-}
-
-int trine_wait(trine_future *const *futures, size_t n, trine_until until, int64_t timeout) {
-    enum { MOST = 64 };
-    REQUIRE(n >= 1 && n <= MOST, "trine_wait takes 1 to %d futures, not %zu", MOST, n);
-    trine_future *left[MOST];
-    size_t count;
-    if (look(futures, n, until, left, &count))
-        return 0;
-    if (timeout == 0)
-        return -ETIME;
-    TRINE_SCOPE(s, .timeout = timeout > 0 ? timeout : 0, .name = "trine_wait");
-    do {
-        int r = trine_await_any(left, count);
-        if (r < 0)
-            return r == -ETIMEDOUT && trine_scope_timed_out(s) ? -ETIME : r;
-    } while (!look(futures, n, until, left, &count));
-    return 0;
-}

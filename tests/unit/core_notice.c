@@ -2,6 +2,7 @@
  * end: once, at any moment, also when who waits gives up. */
 #include "loop_case.h"
 
+#include <trine/parallel.h>
 #include <trine/sync.h>
 #include <trine/task.h>
 
@@ -225,5 +226,109 @@ IN_LOOP(a_notice_may_be_stopped_while_its_task_ends) {
             CHECK_OK(trine_yield());
         CHECK_OK(trine_join(s));
     }
+    return 0;
+}
+
+/* --- several futures of another thread --- */
+
+struct several {
+    trine_future *f[3]; /* the last one is the waiter's own */
+    size_t n;
+    trine_until until;
+    int64_t timeout;
+    int result, index;
+    atomic_bool asks, over;
+};
+
+static void *wait_elsewhere(void *arg) {
+    struct several *w = arg;
+    struct gated own = {.open = true, .value = 1};
+    trine_executor *pool;
+    CHECK_OK(trine_threads_open(&pool, NULL));
+    {
+        TRINE_SCOPE(s);
+        w->f[2] = trine_start(s, pool, pass, &own);
+        atomic_store(&w->asks, true);
+        w->result = trine_wait(w->f, w->n, w->until, w->timeout);
+        w->index = trine_await_any(w->f, w->n);
+    }
+    trine_executor_close(&pool);
+    atomic_store(&w->over, true);
+    return NULL;
+}
+
+/* Which of the two gates of ours opens when; what the other thread's wait gives. */
+static void check_wait(struct several w, int first, int second, int result, int index) {
+    struct gated g[2] = {{.value = -EDOM}, {.value = 7}};
+    pthread_t thread;
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    for (int i = 0; i < 2; i++)
+        w.f[i] = trine_start(s, NULL, pass, &g[i]);
+    CHECK_EQ(pthread_create(&thread, NULL, wait_elsewhere, &w), 0);
+    while (!atomic_load(&w.asks))
+        CHECK_OK(trine_yield());
+    const int order[] = {first, second};
+    for (int i = 0; i < 2; i++) {
+        if (order[i] < 0)
+            continue;
+        atomic_store(&g[order[i]].open, true);
+        CHECK_OK(trine_await(w.f[order[i]], NULL));
+    }
+    while (!atomic_load(&w.over))
+        CHECK_OK(trine_sleep(TRINE_US(200)));
+    pthread_join(thread, NULL);
+    CHECK_EQ(w.result, result);
+    CHECK_EQ(w.index, index);
+    atomic_store(&g[0].open, true);
+    atomic_store(&g[1].open, true);
+    trine_join(s);
+}
+
+IN_LOOP(several_futures_of_another_thread_are_waited_for) {
+    check_wait((struct several){.n = 2, .until = TRINE_UNTIL_FIRST, .timeout = -1}, 1, -1, 0, 1);
+    check_wait((struct several){.n = 2, .until = TRINE_UNTIL_ALL, .timeout = -1}, 1, 0, 0, 0);
+    check_wait((struct several){.n = 2, .until = TRINE_UNTIL_ERROR, .timeout = -1}, 0, -1, 0, 0);
+    return 0;
+}
+
+IN_LOOP(futures_of_both_threads_are_waited_for) {
+    check_wait((struct several){.n = 3, .until = TRINE_UNTIL_FIRST, .timeout = -1}, -1, -1, 0, 2);
+    check_wait((struct several){.n = 3, .until = TRINE_UNTIL_ALL, .timeout = -1}, 0, 1, 0, 0);
+    return 0;
+}
+
+/* Its time is over, which ends nothing; the second wait goes on until the gate opens. */
+static void *wait_in_vain(void *arg) {
+    struct several *w = arg;
+    w->result = trine_wait(w->f, 2, TRINE_UNTIL_ALL, w->timeout);
+    atomic_store(&w->over, true);
+    return NULL;
+}
+
+static int wait_by_time(int64_t timeout, bool done) {
+    struct gated g[2] = {{.open = done}, {.open = done}};
+    struct several w = {.timeout = timeout};
+    pthread_t thread;
+    TRINE_SCOPE(s);
+    for (int i = 0; i < 2; i++)
+        w.f[i] = trine_start(s, NULL, pass, &g[i]);
+    if (done)
+        CHECK_OK(trine_join(s));
+    CHECK_EQ(pthread_create(&thread, NULL, wait_in_vain, &w), 0);
+    while (!atomic_load(&w.over))
+        CHECK_OK(trine_sleep(TRINE_US(200)));
+    pthread_join(thread, NULL);
+    CHECK_EQ(trine_status(w.f[0]), done ? 0 : -EINPROGRESS);
+    atomic_store(&g[0].open, true);
+    atomic_store(&g[1].open, true);
+    CHECK_OK(trine_join(s));
+    return w.result;
+}
+
+IN_LOOP(a_look_at_another_threads_futures_and_a_wait_that_is_over_end_nothing) {
+    CHECK_EQ(wait_by_time(0, false), -ETIME);
+    CHECK_EQ(wait_by_time(0, true), 0);
+    CHECK_EQ(wait_by_time(TRINE_MS(2), false), -ETIME);
+    CHECK_EQ(wait_by_time(TRINE_MS(2), true), 0);
     return 0;
 }
