@@ -360,10 +360,11 @@ typedef struct trine_processes_opts {
     const void *hook_arg TRINE_ZERO_; /* of which each worker has a copy that both get; at most
                                        * 256 bytes; NULL: all zero */
     bool pin TRINE_ZERO_;             /* each worker runs on one of the usable CPUs alone, evenly */
-    bool sandbox
-        TRINE_ZERO_; /* after on_start, a worker can compute on what it is handed, start
-                      * threads, write to standard error, and nothing else: no file, socket,
-                      * process, signal to others, no new code; such calls give EPERM */
+    bool sandbox TRINE_ZERO_; /* after on_start, a worker can compute on what it is handed, start
+                               * threads, write to standard error, and nothing else: no file,
+                               * socket, process, signal to others, no new code; such calls give
+                               * EPERM. So a module with tasks that the program has loaded by
+                               * itself must be that of on_start, or be loaded by it */
 } trine_processes_opts;
 
 /* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.
