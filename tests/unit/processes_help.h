@@ -81,4 +81,14 @@ __attribute__((unused)) static pid_t find_zygote(void) {
         (condition);                                                                               \
     })
 
+static inline size_t count_descriptors(void) {
+    size_t n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    CHECK(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
 #endif

@@ -33,16 +33,6 @@ static int crash(struct act *a) {
 TRINE_TASK(crash, struct act);
 
 /* The library opens descriptors of its own at the first use; from then on there are none more. */
-static size_t count_descriptors(void) {
-    size_t n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    CHECK(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 static void use_pool(void) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 3, .max_tasks = 2});
     struct act a[10] = {{0}}, b = {0};

@@ -131,14 +131,4 @@ static void *submit(void *arg) {
     return NULL;
 }
 
-static size_t count_descriptors(void) {
-    size_t n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    CHECK(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 #endif
