@@ -5,6 +5,7 @@
 
 #include "base/panic.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum {
@@ -26,25 +27,23 @@ enum {
 
 enum { FLAG_BYTES = 1, FLAG_PROGRESS = 2, FLAGS_ALL = 3 };
 
-static void put(uint8_t *at, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
+/* `bytes` is a constant: one store, one load. */
+static inline void put(uint8_t *at, uint64_t value, size_t bytes) {
+    value = htole64(value);
+    memcpy(at, &value, bytes);
 }
 
-static uint64_t get(const uint8_t *at, int bytes) {
+static inline uint64_t get(const uint8_t *at, size_t bytes) {
     uint64_t value = 0;
-    for (int i = 0; i < bytes; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
+    memcpy(&value, at, bytes);
+    return le64toh(value);
 }
 
 static bool id_is_canonical(const struct build_id *id) {
     if (id->len > BUILD_ID_MAX)
         return false;
-    for (int i = id->len; i < BUILD_ID_MAX; i++)
-        if (id->bytes[i] != 0)
-            return false;
-    return true;
+    static const uint8_t none[BUILD_ID_MAX];
+    return memcmp(id->bytes + id->len, none, BUILD_ID_MAX - id->len) == 0;
 }
 
 static const char *check_task(const struct frame *f) {
