@@ -1,6 +1,7 @@
 /* processes [--json] [--runs N] [CASE...]: a pool of two worker processes.
  *   processes/noop     64-byte structs, one task each, from one map: k/s
  *   processes/await    one such task at a time, submitted and awaited: us
+ *   processes/spin     the same in a loop that looks on for a while before it sleeps: us
  *   processes/await_by_hand  a bare futex there and an eventfd back, which is what a round takes:
  * us processes/64k      64 KiB there and back, each byte rewritten by the worker: MB/s each way
  *   processes/1m       1 MiB, likewise
@@ -58,6 +59,26 @@ static double awaits(void *pool) {
         trine_future_drop(f);
     }
     return (bench_ns() - start) / ROUNDS / 1e3;
+}
+
+struct spin {
+    trine_executor *pool;
+    double value;
+};
+
+static int await_in_loop(struct spin *s) {
+    s->value = awaits(s->pool);
+    return 0;
+}
+TRINE_TASK(await_in_loop, struct spin);
+
+static double spins(void *pool) {
+    struct spin s = {.pool = pool};
+    const trine_run_opts opts = {.size = sizeof(opts), .spin = TRINE_US(100)};
+    int r = trine_run_task(&await_in_loop_task, &s, &opts);
+    if (r < 0)
+        bench_fail("trine_run", r);
+    return s.value;
 }
 
 /* --- the least that a round can be made of --- */
@@ -183,6 +204,7 @@ int main(int argc, char **argv) {
     trine_executor *pool = open_pool(2), *cpus = open_pool(trine_usable_cpus());
     bench_case(&b, "processes/noop", "k/s", maps, pool);
     bench_case(&b, "processes/await", "us", awaits, pool);
+    bench_case(&b, "processes/spin", "us", spins, pool);
     bench_case(&b, "processes/await_by_hand", "us", awaits_by_hand, NULL);
     bench_case(&b, "processes/64k", "MB/s", transfer_small, pool);
     bench_case(&b, "processes/1m", "MB/s", transfer_large, pool);
