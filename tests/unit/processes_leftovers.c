@@ -347,3 +347,42 @@ TEST(a_zygote_that_ends_at_its_start_is_an_error_of_open) {
     unsetenv(NO_ZYGOTE);
     use_pool();
 }
+
+/* --- environment and directory --- */
+
+struct place {
+    char variable[16], directory[64];
+};
+
+static int tell_place(struct place *p) {
+    const char *variable = getenv("TRINE_TEST_PLACE");
+    snprintf(p->variable, sizeof(p->variable), "%s", variable ? variable : "none");
+    return getcwd(p->directory, sizeof(p->directory)) ? 0 : -errno;
+}
+TRINE_TASK(tell_place, struct place);
+
+static void move_to(const char *variable, const char *directory) {
+    setenv("TRINE_TEST_PLACE", variable, 1);
+    CHECK_EQ(chdir(directory), 0);
+}
+
+static void check_place(trine_executor *pool, const char *variable, const char *directory) {
+    struct place p;
+    CHECK_OK(trine_map_all(pool, tell_place, &p, 1));
+    CHECK_STR(p.variable, variable);
+    CHECK_STR(p.directory, directory);
+}
+
+TEST(environment_and_directory_are_those_of_the_first_pools_opening) {
+    move_to("first", "/proc");
+    trine_executor *first = pool_open((trine_processes_opts){.workers = 1});
+    move_to("second", "/");
+    trine_executor *second = pool_open((trine_processes_opts){.workers = 1});
+    check_place(first, "first", "/proc");
+    check_place(second, "first", "/proc");
+    trine_executor_close(&first);
+    trine_executor_close(&second);
+    trine_executor *third = pool_open((trine_processes_opts){.workers = 1});
+    check_place(third, "second", "/");
+    trine_executor_close(&third);
+}
