@@ -51,14 +51,21 @@ static bool chosen(enum step step) {
     return true;
 }
 
+void (*step_garble)(void);
+
 /* What writes the greeting writes replies too: those steps count from the greeting on. */
 void step_here(enum step step) {
     static bool greeted;
     greeted |= step == STEP_GREETED;
     if (step > STEP_GREETED && !greeted)
         return;
-    if (chosen(step))
-        raise(atomic_load(&table()->signal));
+    if (!chosen(step))
+        return;
+    int signal = atomic_load(&table()->signal);
+    if (signal)
+        raise(signal);
+    else if (step_garble)
+        step_garble();
 }
 
 bool step_fails(enum step step) {

@@ -31,7 +31,7 @@ enum step {
 #include <stdbool.h>
 
 struct step_table {
-    atomic_int signal; /* that the chosen raise */
+    atomic_int signal; /* that the chosen raise; 0: they call step_garble */
     struct {
         atomic_uint one_in; /* of so many visits one is chosen; 0: none */
         atomic_uint visits, chosen;
@@ -39,6 +39,9 @@ struct step_table {
 };
 
 void step_here(enum step step);
+
+/* What a process does that is to go wrong without dying; set by it. */
+extern void (*step_garble)(void);
 bool step_fails(enum step step);
 #define STEP(step) step_here(step)
 #define STEP_FAILS(step) step_fails(step)

@@ -52,6 +52,15 @@ struct stream *worker_replies(void) {
     return &self.memory.out;
 }
 
+#ifdef TRINE_FAULT_SITES
+/* As a worker does whose memory was overwritten: bytes between two frames, or within one. */
+static void garble(void) {
+    static const char bytes[40] = "these bytes are no part of any frame";
+    if (stream_room(&self.memory.out) >= sizeof(bytes))
+        stream_put(&self.memory.out, bytes, sizeof(bytes));
+}
+#endif
+
 /* --- bytes --- */
 
 static void ring_bell(struct worker *w) {
@@ -373,6 +382,9 @@ _Noreturn void worker_main(int bell, const struct fork_request *request, struct 
     limit_memory(request->limit_memory);
     limit_cpu(request->limit_cpu);
     pin(request->cpu);
+#ifdef TRINE_FAULT_SITES
+    step_garble = garble;
+#endif
     STEP(STEP_START);
     progress_goes_to(report);
     int status = run_hook(&request->on_start, hook_arg);

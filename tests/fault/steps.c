@@ -10,7 +10,14 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-enum { SUBMITTERS = 3, AT_LEAST = 50, KILLS = 20000, STOPS = 1000, FAILED_FORKS = 1000 };
+enum {
+    SUBMITTERS = 3,
+    AT_LEAST = 50,
+    KILLS = 20000,
+    STOPS = 1000,
+    GARBLED = 1000,
+    FAILED_FORKS = 1000
+};
 
 static const char *const names[STEPS] = {
     [STEP_FORK] = "fork",
@@ -85,9 +92,10 @@ static void storm(struct step_table *t, int signal, unsigned first, unsigned las
         pool_open((trine_processes_opts){.workers = 4,
                                          .queue = 40,
                                          .max_tasks = 20,
-                                         .task_timeout = signal == SIGSTOP ? TRINE_MS(30) : 0});
+                                         .task_timeout = signal == SIGKILL ? 0 : TRINE_MS(30)});
     atomic_store(&over, false);
-    atomic_store(&may_be_late, signal == SIGSTOP);
+    atomic_store(&may_be_late, signal != SIGKILL);
+    atomic_store(&may_be_garbled, signal == 0);
     atomic_store(&t->signal, signal);
     for (int i = 0; i < SUBMITTERS; i++)
         CHECK_EQ(pthread_create(&threads[i], NULL, submit, pool), 0);
@@ -130,6 +138,12 @@ TEST(workers_die_at_every_step) {
 /* From its greeting on: before that, and when it leaves, only time ends it (30 s, 2 s). */
 TEST(workers_are_stopped_at_every_step_of_a_task) {
     check_storm(SIGSTOP, STEP_HEADER, STEP_FULL, STOPS);
+}
+
+/* A body that got them in its middle is as long as its header says, and wrong: only its owner could
+ * tell. So not there, and not when it leaves, where nobody reads. */
+TEST(workers_write_garbage_between_their_frames) {
+    check_storm(0, STEP_HEADER, STEP_RETURNED, GARBLED);
 }
 
 TEST(fork_fails) {
