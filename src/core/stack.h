@@ -59,7 +59,7 @@ static inline struct stack *stack_take(struct stacks *cache) {
     if (__builtin_expect(cached != NULL, 1)) {
         cache->cached = cached->next_ready;
         __builtin_prefetch(cached->next_ready, 1); /* which is taken next, and where it begins */
-        __builtin_prefetch((char *)cached->next_ready - CACHE_LINE, 1);
+        __builtin_prefetch((void *)((uintptr_t)cached->next_ready - CACHE_LINE), 1);
         s = container_of(cached, struct stack, strand);
     } else if (!(s = stack_fresh(cache))) {
         return NULL;
