@@ -95,9 +95,12 @@ int main(int argc, char **argv) {
     trine_init(argc, argv);
     trine_executor *pool;
     number n[4] = {{1, 0}, {2, 0}, {3, 0}, {4, 0}};
-    if (chdir("/") < 0 || trine_processes_open(&pool, TRINE_OPTS(trine_processes_opts, .workers = 2)) < 0)
+    int r = chdir("/");
+    if (r == 0)
+        r = trine_processes_open(&pool, TRINE_OPTS(trine_processes_opts, .workers = 2));
+    if (r < 0)
         return 1;
-    int r = trine_map_all(pool, twice, n, 4);
+    r = trine_map_all(pool, twice, n, 4);
     trine_executor_close(&pool);
     return r == 0 && n[3].out == 8 ? 0 : 2;
 }
