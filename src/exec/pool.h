@@ -57,11 +57,11 @@ struct worker {
     struct flags memory;
     bool terminated; /* it got SIGTERM for its task's sake: it takes no other */
     unsigned tasks;  /* that it has done */
-    uint64_t last_sequence;
-    bool greeted;         /* it got as far as taking tasks */
-    int start_error;      /* of its on_start */
-    int cpu;              /* that it is pinned to; -1: none */
-    bool used_up;         /* it is to be replaced when it has nothing to do */
+    uint64_t last_sequence, last_answered; /* of its tasks; frames between them may be unread */
+    bool greeted;                          /* it got as far as taking tasks */
+    int start_error;                       /* of its on_start */
+    int cpu;                               /* that it is pinned to; -1: none */
+    bool used_up;                          /* it is to be replaced when it has nothing to do */
     int64_t born, looked; /* when it was asked for, when its memory was looked at last */
 
     /* What it was sent and has not answered, a ring: the first is what it runs, unless it has yet

@@ -206,10 +206,16 @@ static void start_limits(struct worker *w) {
         loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
 }
 
+/* What was taken back counts as long as its frame may be unread: the words in which that is said
+ * are used again. */
+static bool claims_are_left(const struct worker *w) {
+    return w->last_sequence - w->last_answered < FLAG_CLAIMS_MOST / 2;
+}
+
 bool worker_takes_ahead(struct worker *w, const struct trine_future *f) {
     unsigned most = w->pool->max_tasks;
-    return w->state == WORKER_BUSY && w->count < SENT_MOST && !w->used_up && all_sent(w) &&
-           room_for(w) >= INTRODUCTION_MOST + WIRE_HEADER + body_of(f).iov_len &&
+    return w->state == WORKER_BUSY && w->count < SENT_MOST && claims_are_left(w) && !w->used_up &&
+           all_sent(w) && room_for(w) >= INTRODUCTION_MOST + WIRE_HEADER + body_of(f).iov_len &&
            w->state == WORKER_BUSY && (!most || w->tasks + w->count < most);
 }
 
@@ -421,6 +427,7 @@ static void take_frame(struct worker *w) {
     else if (status >= 0 && !f->task)
         f->out->len = w->reply.body;
     w->tasks++;
+    w->last_answered = w->reply.sequence;
     next_task(w);
     pool_task_done(p, w, f, status, failure);
 }

@@ -152,6 +152,41 @@ TEST(a_task_that_was_sent_ahead_is_cancelled_at_once) {
     trine_executor_close(&pool);
 }
 
+/* Their frames stay in the stream until the worker comes to them: none may run then, however many
+ * they are. The last one of each round shows that it was sent. */
+TEST(tasks_that_were_sent_ahead_and_taken_back_never_run) {
+    enum { ROUNDS = 12, AHEAD = 50 };
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct gate closed = gate_new();
+    static struct pid_task behind[ROUNDS][AHEAD];
+    struct pid_task good[8] = {{0}}, before = {0};
+    CHECK_OK(trine_map_all(pool, note_pid, &before, 1));
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(60));
+    trine_future *first = trine_start(s, pool, wait_at_gate, &closed);
+    CHECK(EVENTUALLY(gate_began(&closed), 20000));
+    for (int round = 0; round < ROUNDS; round++) {
+        trine_future *f[AHEAD];
+        for (int i = 0; i < AHEAD; i++)
+            f[i] = trine_start(s, pool, note_pid, &behind[round][i]);
+        done(first);
+        for (int i = AHEAD - 1; i >= 0; i--)
+            trine_cancel(f[i], 0);
+        for (int i = 0; i < AHEAD; i++) {
+            CHECK_OK(trine_await(f[i], NULL));
+            CHECK_EQ(trine_status(f[i]), -ECANCELED);
+        }
+    }
+    gate_open(&closed);
+    CHECK_OK(trine_await(first, NULL));
+    CHECK_EQ(trine_status(first), 0);
+    CHECK_OK(trine_map_all(pool, note_pid, good, 8));
+    for (int i = 0; i < 8; i++) /* it has not died of a wrong answer */
+        CHECK_EQ(good[i].pid, before.pid);
+    gate_remove(&closed);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
 TEST(a_task_behind_one_that_dies_is_not_lost) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
     for (int round = 0; round < 10; round++) {
