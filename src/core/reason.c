@@ -20,6 +20,10 @@ int scope_why(const struct scope *s) {
     return why ? why : s->outcome ? s->outcome : s->reason;
 }
 
+int strand_why(const struct strand *s) {
+    return s->scope ? scope_why(s->scope) : why_of_task(s);
+}
+
 const char *trine_task_name(void) {
     struct strand *self = strand_self();
     return self && self->task ? future_name(self->task) : NULL;

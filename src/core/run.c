@@ -2,7 +2,6 @@
  * all: a loop under trine_run differs from a waiting plain thread's in that coroutines may be
  * spawned. */
 #include "base/panic.h"
-#include "core/executor.h"
 #include "core/loop.h"
 #include "core/scope.h"
 #include "core/task.h"
@@ -13,9 +12,7 @@
 /* What ends the thread's waits ends those of its main coroutine; the thread waits on for that. */
 static void cancel_main(struct strand *thread, int reason) {
     struct trine_future *f = thread->loop->main;
-    int why = thread->scope  ? scope_why(thread->scope)
-              : thread->task ? atomic_load(&thread->task->why)
-                             : task_flag_why();
+    int why = strand_why(thread);
     task_mark_cancelled(f, reason, why ? why : reason);
     strand_cancel(f->strand, reason);
 }

@@ -58,6 +58,9 @@ int64_t scope_deadline(const struct scope *s);
 /* What it was told to end for, looked up further out if need be; it is ending. */
 int scope_why(const struct scope *s);
 
+/* The same of what runs on a strand, in its innermost scope or outside of its own; 0: nothing. */
+int strand_why(const struct strand *s);
+
 /* The scope ends: its tasks and the owner's waits in it get `reason`, join will give `outcome`. */
 void scope_end(struct scope *s, enum scope_rank rank, int reason, int outcome);
 
