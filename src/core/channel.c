@@ -8,7 +8,8 @@
  * Once two threads have been here the lock is two: all else needs both, but who sends while nobody
  * waits and there is room takes the senders' half alone, who receives while nobody waits and there
  * is an item the receivers'. Queues and `closed` change under both, so either half may read them.
- * So a sender and a receiver that keep pace never meet but in the items.
+ * So a sender and a receiver that keep pace never meet but in the items. Who would have to wait, on
+ * a loop that looks on, looks at the numbers first, so the queues stay empty.
  *
  * Lock order: senders' half, receivers' half; several channels by address.
  * Rejected: a lock-free ring with separate parking (the order of waiters would be lost); one lock
@@ -19,6 +20,7 @@
 
 #include "base/fault.h"
 #include "base/panic.h"
+#include "base/relax.h"
 #include "core/enter.h"
 
 #include <errno.h>
@@ -49,6 +51,10 @@ static inline void copy(void *to, const void *from, size_t size) {
         memcpy(to, from, sizeof(uint64_t));
     else
         memcpy(to, from, size);
+}
+
+static inline int closed(const trine_channel *c) {
+    return atomic_load_explicit(&c->closed, memory_order_relaxed);
 }
 
 /* Each of the two numbers is written by one side, which need not ask for its own. */
@@ -114,7 +120,7 @@ static inline bool has_item(trine_channel *c) {
 /* With half of the lock; false: that is not enough, nothing has happened. */
 static bool send_by_half(trine_channel *c, const void *item) {
     pthread_mutex_lock(&c->lock.mutex);
-    bool can = nobody_waits(c) && !c->closed && has_room(c);
+    bool can = nobody_waits(c) && !closed(c) && has_room(c);
     if (can)
         put(c, item);
     pthread_mutex_unlock(&c->lock.mutex);
@@ -130,13 +136,36 @@ static bool recv_by_half(trine_channel *c, void *ret_item) {
     return can;
 }
 
+/* --- two threads that look on --- */
+
+static bool may_recv(const void *arg) {
+    const trine_channel *c = arg;
+    return number_of_others(&c->sent) != number(&c->taken) || closed(c);
+}
+
+static bool may_send(const void *arg) {
+    const trine_channel *c = arg;
+    return number(&c->sent) - number_of_others(&c->taken) < c->capacity || closed(c);
+}
+
+/* What comes at once is the first of many: who took each as it comes would move a cache line for
+ * each. So the other side gets a head start. */
+static bool comes(trine_channel *c, struct strand *self, bool (*may)(const void *)) {
+    enum { AT_ONCE = 3, HEAD_START = 40, MANY = 16 };
+    int looks = loop_look_on(self->loop, may, c);
+    if (looks >= 0 && looks <= AT_ONCE && c->capacity >= MANY)
+        for (int i = 0; i < HEAD_START; i++)
+            cpu_relax();
+    return looks >= 0;
+}
+
 /* --- one item --- */
 
 static inline __attribute__((always_inline)) int try_send(trine_channel *c, const void *item,
                                                           struct waiter **ret_wake) {
     *ret_wake = NULL;
-    if (c->closed)
-        return c->closed;
+    if (__builtin_expect(closed(c) != 0, 0))
+        return closed(c);
     struct waiter *receiver = waitq_pop(&c->receivers);
     if (receiver)
         copy(receiver->item, item, c->item_size);
@@ -161,7 +190,7 @@ static inline __attribute__((always_inline)) int try_recv(trine_channel *c, void
     }
     struct waiter *sender = waitq_pop(&c->senders);
     if (!sender)
-        return c->closed ? c->closed : -EAGAIN;
+        return closed(c) ? closed(c) : -EAGAIN;
     copy(ret_item, sender->item, c->item_size);
     *ret_wake = sender;
     return 0;
@@ -225,7 +254,8 @@ static const struct wait_kind receiving = {.name = "channel receive", .abort = l
 /* For strangers, and for all once they have come. Apart, so that the home pays nothing for it. */
 static __attribute__((noinline)) int send_among_threads(trine_channel *c, const void *item,
                                                         struct strand *self) {
-    if (is_split(c) && send_by_half(c, item))
+    if (is_split(c) &&
+        (send_by_half(c, item) || (comes(c, self, may_send) && send_by_half(c, item))))
         return 0;
     struct waiter *wake;
     bool quick = channel_lock(c);
@@ -238,7 +268,8 @@ static __attribute__((noinline)) int send_among_threads(trine_channel *c, const 
 
 static __attribute__((noinline)) int recv_among_threads(trine_channel *c, void *ret_item,
                                                         struct strand *self) {
-    if (is_split(c) && recv_by_half(c, ret_item))
+    if (is_split(c) &&
+        (recv_by_half(c, ret_item) || (comes(c, self, may_recv) && recv_by_half(c, ret_item))))
         return 0;
     struct waiter *wake;
     bool quick = channel_lock(c);
@@ -302,9 +333,9 @@ void trine_channel_close_error(trine_channel *c, int error) {
             "a channel is closed with a negative errno other than -EAGAIN, not %d", error);
     struct taken taken = {0};
     bool quick = channel_lock(c);
-    if (!c->closed)
-        c->closed = error;
-    error = c->closed;
+    if (!closed(c))
+        atomic_store_explicit(&c->closed, error, memory_order_relaxed);
+    error = closed(c);
     taken_add_all(&taken, &c->receivers);
     taken_add_all(&taken, &c->senders);
     channel_unlock(c, quick);

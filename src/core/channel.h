@@ -11,7 +11,7 @@
 struct trine_channel {
     struct list receivers, senders;  /* of struct waiter */
     size_t item_size, capacity, end; /* end: of the ring, in bytes */
-    int closed;        /* what senders, and receivers of nothing, get; 0: it is open */
+    atomic_int closed; /* what senders, and receivers of nothing, get; 0: it is open */
     atomic_bool split; /* two threads have been here: see channel.c */
 
     _Alignas(CACHE_LINE) struct home_lock lock; /* all; once split, the senders' half */

@@ -26,10 +26,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { SWITCHES_PER_TURN = 512, PATIENCE_MOST = 64 };
+enum { SWITCHES_PER_TURN = 512, PATIENCE_MOST = 64, LOOKS_A_CLOCK = 50 };
 #define STUCK_AFTER TRINE_SEC(1)
 #define STUCK_LAST TRINE_SEC(64)
 #define LOOK_AT_FLAG_EVERY TRINE_MS(10)
+#define IO_WHILE_LOOKING_ON TRINE_US(20)
 
 int64_t loop_read_clock(struct loop *l) {
     return l->backend ? l->backend->kind->now(l->backend) : clock_monotonic();
@@ -147,18 +148,58 @@ static void run_ready(struct loop *l) {
     l->current = NULL;
 }
 
+/* Something has come of the sleep. */
+static bool is_awaited(const struct loop *l) {
+    return l->ready || !l->thread.wait || atomic_load(&l->inbox);
+}
+
+/* In a worker process nobody sends a message when the task is cancelled. */
+static inline bool looks_on(const struct loop *l) {
+    return l->spin && !task_flag_is_watched;
+}
+
+static bool is_time_for_io(const struct loop *l, int64_t now) {
+    return l->backend && now - l->asked >= IO_WHILE_LOOKING_ON;
+}
+
 /* Looks for a message for a while: waking a thread takes longer than most answers. */
-static bool spin(struct loop *l, int64_t deadline) {
-    int64_t until = loop_read_clock(l) + l->spin;
+static bool look_on(struct loop *l, int64_t deadline) {
+    int64_t now = loop_read_clock(l), until = now + l->spin;
     until = deadline < until ? deadline : until;
-    do {
-        for (int i = 0; i < 50; i++) {
+    for (; now < until; now = loop_read_clock(l)) {
+        if (is_time_for_io(l, now)) {
+            l->asked = now;
+            ask_backend(l, 0);
+            if (is_awaited(l))
+                return true;
+        }
+        for (int i = 0; i < LOOKS_A_CLOCK; i++) {
             if (atomic_load_explicit(&l->inbox, memory_order_relaxed))
                 return true;
             cpu_relax();
         }
-    } while (loop_read_clock(l) < until);
+    }
     return false;
+}
+
+int loop_look_on(struct loop *l, bool (*has_come)(const void *arg), const void *arg) {
+    if (!looks_on(l) || l->ready)
+        return -1;
+    int64_t now = loop_read_clock(l), until = now + l->spin;
+    if (timers_fresh(&l->timers))
+        timers_settle(&l->timers, now);
+    int64_t deadline = timers_next(&l->timers);
+    until = deadline < until ? deadline : until;
+    for (int looks = 0; now < until && !is_time_for_io(l, now); now = loop_read_clock(l)) {
+        for (int i = 0; i < LOOKS_A_CLOCK; i++, looks++) {
+            if (has_come(arg))
+                return looks;
+            if (atomic_load_explicit(&l->inbox, memory_order_relaxed))
+                return -1;
+            cpu_relax();
+        }
+    }
+    return -1;
 }
 
 /* Sleeps until `deadline` or a message. Messages posted before `sleeping` was set are seen by the
@@ -175,11 +216,6 @@ static void sleep_once(struct loop *l, int64_t deadline) {
             futex_wait(&l->sleeping, LOOP_ON_FUTEX, deadline);
     }
     atomic_store(&l->sleeping, LOOP_AWAKE);
-}
-
-/* Something has come of the sleep. */
-static bool is_awaited(const struct loop *l) {
-    return l->ready || !l->thread.wait || atomic_load(&l->inbox);
 }
 
 /* Who sleeps without a deadline looks now and then, less and less often, whether it would sleep for
@@ -213,7 +249,7 @@ static void sleep_watching_flag(struct loop *l, int64_t deadline) {
 }
 
 static void sleep_until(struct loop *l, int64_t deadline) {
-    if (l->spin && spin(l, deadline))
+    if (looks_on(l) && look_on(l, deadline))
         return;
     if (task_flag_is_watched) {
         sleep_watching_flag(l, deadline);

@@ -42,6 +42,7 @@ struct loop {
     int64_t now;             /* as of this turn */
     _Atomic uint64_t turn;   /* written by its thread alone */
     int64_t spin;            /* ns to look for messages before sleeping */
+    int64_t asked;           /* when the backend was asked last while looking on */
     const unsigned *awaited; /* how many tasks must come back before anything can go on; or NULL */
     uint64_t dice;           /* of select's choice; never 0 */
     struct timers timers;
@@ -87,6 +88,10 @@ int loop_open_backend(struct loop *l) SEAM(loop_open_backend);
 /* One turn: what a parked thread does. Sleeps when nothing is ready and the thread's own strand
  * still waits. */
 void loop_turn(struct loop *l);
+
+/* A strand that would wait for what another thread does looks for it first, as long as its loop was
+ * asked to look on and has nothing else to do: how many looks it took, -1: it has not come. */
+int loop_look_on(struct loop *l, bool (*has_come)(const void *arg), const void *arg);
 
 /* Handles the messages that have come. */
 void loop_drain_inbox(struct loop *l);
