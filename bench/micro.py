@@ -32,7 +32,7 @@ BENCHES = {
     "threads": (["--runs", "3"], 2),
     "processes": (["--runs", "3"], 2),
 }
-TOKIO = ("yield", "spawn", "sleep", "after", "timer")
+TOKIO = ("yield", "spawn", "sleep", "after", "timer", "channel", "threads")
 LINKS = {"libuv": ["-luv"], "tbb": ["-ltbb"], "openmp": ["-fopenmp", "-lgmp"]}
 
 

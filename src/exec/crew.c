@@ -26,7 +26,7 @@
 #include <string.h>
 
 enum { WORD_AWAKE, WORD_ASLEEP };
-enum { CLAIM_MOST = 16, LOOKS_BEFORE_CLOCK = 32 };
+enum { CLAIM_MOST = 16, LOOKS_BEFORE_CLOCK = 32, AT_ONCE = 3, HEAD_START = 40, IN_VAIN_MOST = 3 };
 
 /* --- finding a task --- */
 
@@ -58,12 +58,12 @@ static bool take_claimed(struct crew_worker *w, int priority, struct job *job) {
  * behind a long one while another worker has nothing; that one could still steal them. */
 static bool claim(struct crew_worker *w, int priority) {
     struct crew *c = w->crew;
-    struct ring *r = &c->rings[priority];
-    uint64_t share = ring_unclaimed(r) / (2 * c->workers_most);
-    unsigned most = share < 1 ? 1 : share > CLAIM_MOST ? CLAIM_MOST : (unsigned)share;
-    if (!ring_claim(r, &w->spans[priority], most))
+    unsigned claimed =
+        ring_claim(&c->rings[priority], &w->spans[priority], 2 * c->workers_most, CLAIM_MOST);
+    if (!claimed)
         return false;
-    if (most > 1 && (atomic_load(&c->state) & 0xffff)) { /* somebody sleeps who could steal them */
+    if (claimed > 1 &&
+        (atomic_load(&c->state) & 0xffff)) { /* somebody sleeps who could steal them */
         pthread_mutex_lock(&c->lock);
         crew_call(c);
         pthread_mutex_unlock(&c->lock);
@@ -120,16 +120,31 @@ static void stop_searching(struct crew_worker *w) {
     pthread_mutex_unlock(&c->lock);
 }
 
+/* A task that comes at once is the first of many, and where threads help themselves it is most
+ * likely gone soon: who went for each as it comes would move cache lines for each. */
+static void give_head_start(unsigned times) {
+    for (unsigned i = 0; i < times * HEAD_START; i++)
+        cpu_relax();
+}
+
 /* Looks on for as long as a wake-up would take; one worker at a time does so. */
 static bool spin(struct crew_worker *w, struct job *job) {
     struct crew *c = w->crew;
     if (atomic_load(&c->state) / CREW_SEARCHING > 1)
         return false;
     int64_t until = clock_monotonic() + c->opts.spin;
+    unsigned looks = 0, in_vain = 0;
     do {
-        for (int i = 0; i < LOOKS_BEFORE_CLOCK; i++) {
-            if (more_to_do(c) && find(w, job))
-                return true;
+        for (int i = 0; i < LOOKS_BEFORE_CLOCK; i++, looks++) {
+            if (more_to_do(c)) {
+                if (looks <= AT_ONCE || c->base.help)
+                    give_head_start(1U << in_vain);
+                if (find(w, job))
+                    return true;
+                if (c->base.help)
+                    until = clock_monotonic() + c->opts.spin;
+                in_vain += in_vain < IN_VAIN_MOST;
+            }
             cpu_relax();
         }
     } while (clock_monotonic() < until);

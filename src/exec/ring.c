@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { AHEAD = 8 }; /* places */
 #define RING_TAKEN ((struct trine_future *)1)
 #ifndef RING_WAIT
 #define RING_WAIT() sched_yield()
@@ -49,6 +50,7 @@ struct slot *ring_put(struct ring *r, const struct job *job) {
         RING_WAIT(); /* its taker is copying it */
     if (there)
         return NULL;
+    __builtin_prefetch(&r->slots[(tail + AHEAD) & r->mask], 1); /* its taker was there last */
     slot->run = job->run;
     slot->arg = job->arg;
     slot->home = job->home;
@@ -57,18 +59,20 @@ struct slot *ring_put(struct ring *r, const struct job *job) {
     return slot;
 }
 
-bool ring_claim(struct ring *r, struct span *span, unsigned most) {
+/* The tail is its putter's cache line: it is read when what was seen of it last has been claimed.
+ */
+unsigned ring_claim(struct ring *r, struct span *span, unsigned part, unsigned most) {
     uint64_t head = atomic_load(&r->head);
     uint64_t count;
     do {
-        uint64_t tail = atomic_load(&r->tail);
-        if (tail <= head)
-            return false;
-        count = tail - head < most ? tail - head : most;
+        if (span->tail_seen <= head && (span->tail_seen = atomic_load(&r->tail)) <= head)
+            return 0;
+        count = (span->tail_seen - head) / part;
+        count = count < 1 ? 1 : count > most ? most : count;
     } while (!atomic_compare_exchange_weak(&r->head, &head, head + count));
     atomic_store_explicit(&span->next, head, memory_order_relaxed);
     atomic_store(&span->end, head + count);
-    return true;
+    return (unsigned)count;
 }
 
 bool ring_take(struct ring *r, uint64_t at, _Atomic(uintptr_t) *taking, struct job *ret_job) {

@@ -39,6 +39,7 @@ struct ring {
 /* Places that a worker has claimed: from `next` to before `end`. It writes them, others read. */
 struct span {
     _Atomic uint64_t next, end;
+    uint64_t tail_seen; /* the worker's: the ring's tail as it saw it last */
 };
 
 /* Makes a ring of at least `capacity` slots: 0 or -ENOMEM. */
@@ -57,9 +58,9 @@ static inline uint64_t ring_unclaimed(struct ring *r) {
     return tail > head ? tail - head : 0;
 }
 
-/* Claims at most `most` places for the worker of `span`, which has none left: whether there were
- * any. */
-bool ring_claim(struct ring *r, struct span *span, unsigned most);
+/* Claims places for the worker of `span`, which has none left: one `part`th of those that nobody
+ * has claimed, at least one, at most `most`. How many; 0: there are none. */
+unsigned ring_claim(struct ring *r, struct span *span, unsigned part, unsigned most);
 
 /* Takes the task in place `at`, if there is one. *taking, the worker's own, says which task it is
  * about to take before the slot says that it is taken; it goes back to NULL when that fails. */

@@ -203,7 +203,7 @@ static void take_span(int me, struct span *span) {
 static void take_all(int me) {
     await_turn(me + 1);
     for (int i = 0; i < ROUNDS; i++) {
-        if (ring_claim(&world.ring, &world.spans[me], CLAIM))
+        if (ring_claim(&world.ring, &world.spans[me], 1, CLAIM))
             take_span(me, &world.spans[me]);
         else
             take_span(me, &world.spans[1 - me]);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -162,6 +163,75 @@ fn million() -> (f64, f64) {
     })
 }
 
+/// Sends 0, 1, 2 ... and, if there is an answer, waits for each.
+async fn send_all(items: u64, there: mpsc::Sender<u64>, mut back: Option<mpsc::Receiver<u64>>) {
+    for i in 0..items {
+        there.send(i).await.expect("a receiver");
+        if let Some(back) = &mut back {
+            assert_eq!(back.recv().await, Some(i), "an item did not come back");
+        }
+    }
+}
+
+async fn take_all(items: u64, mut there: mpsc::Receiver<u64>, back: Option<mpsc::Sender<u64>>) {
+    for i in 0..items {
+        let item = there.recv().await;
+        assert_eq!(item, Some(i), "an item is missing");
+        if let Some(back) = &back {
+            back.send(i).await.expect("a receiver");
+        }
+    }
+}
+
+/// The time of an item, of two tasks of one thread, or of two threads with a runtime each.
+fn items(n: u64, places: usize, answers: bool, threads: bool) -> f64 {
+    let (there, taken) = mpsc::channel(places);
+    let (back, answered) = mpsc::channel(places);
+    let (back, answered) = if answers { (Some(back), Some(answered)) } else { (None, None) };
+    let start = Instant::now();
+    if threads {
+        let taker = std::thread::spawn(move || runtime().block_on(take_all(n, taken, back)));
+        runtime().block_on(send_all(n, there, answered));
+        taker.join().expect("the taker");
+    } else {
+        runtime().block_on(async move {
+            let taker = tokio::spawn(take_all(n, taken, back));
+            tokio::spawn(send_all(n, there, answered)).await.expect("the sender");
+            taker.await.expect("the taker");
+        });
+    }
+    let ns = start.elapsed().as_nanos() as f64 / n as f64;
+    if answers { ns / 2.0 } else { ns }
+}
+
+fn blocking() -> Runtime {
+    Builder::new_current_thread().enable_all().max_blocking_threads(2).build().expect("a runtime")
+}
+
+/// Millions of no-op tasks a second, all submitted, then all awaited.
+fn submits(runtime: &Runtime) -> f64 {
+    const SUBMITS: u64 = 1_000_000;
+    runtime.block_on(async {
+        let start = Instant::now();
+        let all: Vec<_> = (0..SUBMITS).map(|_| tokio::task::spawn_blocking(|| ())).collect();
+        for task in all {
+            task.await.expect("a task");
+        }
+        SUBMITS as f64 / start.elapsed().as_nanos() as f64 * 1e3
+    })
+}
+
+fn awaits(runtime: &Runtime) -> f64 {
+    const ROUNDS: u64 = 20_000;
+    runtime.block_on(async {
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            tokio::task::spawn_blocking(|| ()).await.expect("a task");
+        }
+        start.elapsed().as_nanos() as f64 / ROUNDS as f64 / 1e3
+    })
+}
+
 fn main() {
     let mut args = std::env::args().skip(1);
     let mut frame = Frame { bench: args.next().expect("a bench"), json: false, runs: 7 };
@@ -192,6 +262,17 @@ fn main() {
             frame.measure("timer/create_then_cancel", "ns", create_then_cancel);
             frame.measure("timer/1m_create", "ns", || million().0);
             frame.measure("timer/1m_cancel", "ns", || million().1);
+        }
+        "channel" => {
+            frame.measure("channel/pingpong", "ns", || items(1_000_000, 1, true, false));
+            frame.measure("channel/stream", "ns", || items(2_000_000, 128, false, false));
+            frame.measure("channel/threads_stream", "ns", || items(1_000_000, 128, false, true));
+            frame.measure("channel/threads_hop", "ns", || items(20_000, 1, true, true));
+        }
+        "threads" => {
+            let pool = blocking();
+            frame.measure("threads/submit", "M/s", || submits(&pool));
+            frame.measure("threads/await", "us", || awaits(&pool));
         }
         other => panic!("no bench {other}"),
     }
