@@ -26,6 +26,7 @@ struct both {
     flag_word claims[FLAG_CLAIMS_MOST];
     struct crash crash;
     struct stream_memory tasks, replies;
+    _Alignas(4096) uint8_t areas[AREAS][AREA_BYTES]; /* pages come when they are touched */
 };
 
 static int memory_new(void **ret_memory, size_t size, int *ret_fd, int seals) {
@@ -64,7 +65,8 @@ int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
                                 .claims = b->claims,
                                 .crash = &b->crash,
                                 .in.memory = &b->replies,
-                                .out.memory = &b->tasks};
+                                .out.memory = &b->tasks,
+                                .areas = b->areas[0]};
     return 0;
 }
 
@@ -78,7 +80,8 @@ bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
                                 .claims = b->claims,
                                 .crash = &b->crash,
                                 .in.memory = &b->tasks,
-                                .out.memory = &b->replies};
+                                .out.memory = &b->replies,
+                                .areas = b->areas[0]};
     return true;
 }
 

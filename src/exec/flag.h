@@ -1,9 +1,10 @@
 /* flag.h - the memory that the program shares with one worker: two streams of frames, what is left
- * of it when it crashes, and words. Each word holds a task's number, and numbers only grow, so that
- * none needs a reset between tasks. */
+ * of it when it crashes, areas for large bodies, and words. Each word holds a task's number, and
+ * numbers only grow, so that none needs a reset between tasks. */
 #ifndef TRINE_EXEC_FLAG_H
 #define TRINE_EXEC_FLAG_H
 
+#include "exec/area.h"
 #include "exec/crash.h"
 #include "exec/stream.h"
 
@@ -24,6 +25,7 @@ struct flags {
     flag_word *claims;     /* of each task, by its number: that it was begun, or taken back */
     struct crash *crash;   /* what the worker leaves when it crashes */
     struct stream in, out; /* frames from the other side, and to it */
+    uint8_t *areas;        /* see area.h */
 };
 
 /* In the program: 0, the pages in *ret_flags and a descriptor of each for the worker in ret_fds,

@@ -55,6 +55,7 @@ struct worker {
     struct timer deadline, memory_check, look;
     int64_t look_every;
     struct flags memory;
+    struct areas_taken areas;
     bool terminated; /* it got SIGTERM for its task's sake: it takes no other */
     unsigned tasks;  /* that it has done */
     uint64_t last_sequence, last_answered; /* of its tasks; frames between them may be unread */

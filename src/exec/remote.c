@@ -158,7 +158,7 @@ static const struct assignment *newest(struct worker *w) {
 }
 
 static bool all_sent(struct worker *w) {
-    return !w->count || w->out_done == WIRE_HEADER + newest(w)->frame.body;
+    return !w->count || w->out_done == WIRE_HEADER + frame_follows(&newest(w)->frame);
 }
 
 static void violation(struct worker *w, const char *what) {
@@ -214,8 +214,14 @@ static bool claims_are_left(const struct worker *w) {
 
 bool worker_takes_ahead(struct worker *w, const struct trine_future *f) {
     unsigned most = w->pool->max_tasks;
+    size_t body = body_of(f).iov_len;
+    if (area_suits(body)) {
+        if (!area_find(&w->areas))
+            return false;
+        body = 0;
+    }
     return w->state == WORKER_BUSY && w->count < SENT_MOST && claims_are_left(w) && !w->used_up &&
-           all_sent(w) && room_for(w) >= INTRODUCTION_MOST + WIRE_HEADER + body_of(f).iov_len &&
+           all_sent(w) && room_for(w) >= INTRODUCTION_MOST + WIRE_HEADER + body &&
            w->state == WORKER_BUSY && (!most || w->tasks + w->count < most);
 }
 
@@ -245,6 +251,18 @@ static void introduce_module(struct worker *w, const struct trine_future *f,
     stream_put(&w->memory.out, path, frame.body);
 }
 
+/* The body goes there as a whole; the worker does not look before it has the frame. */
+static void fill_area(struct worker *w, unsigned area, const struct trine_future *f) {
+    struct iovec body = body_of(f);
+    w->areas.is[area - 1] = true;
+    memcpy(area_at(w->memory.areas, area), body.iov_base, body.iov_len);
+}
+
+static void leave_area(struct worker *w, const struct frame *task, uint64_t used) {
+    if (task->area)
+        area_drop(&w->areas, w->memory.areas, task->area, used);
+}
+
 void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place) {
     struct pool *p = w->pool;
     bool followed = f->options && f->own.progress;
@@ -260,6 +278,8 @@ void worker_give_task(struct worker *w, struct trine_future *f, const struct pla
                           .first_out = f->task ? f->task->first_out : 0,
                           .limit = f->task && !followed ? 0 : p->max_result,
                           .module = place->module};
+    if (area_suits(frame.body) && (frame.area = area_find(&w->areas)))
+        fill_area(w, frame.area, f);
     wire_encode(&frame, w->out_header);
     w->out_done = 0;
     if (!f->task)
@@ -292,8 +312,10 @@ struct trine_future *worker_take_back(struct worker *w, unsigned i) {
     if (!f || !flag_take_back(&w->memory, a->frame.sequence))
         return NULL;
     a->future = NULL;
+    leave_area(w, &a->frame, a->frame.body);
     trim(w);
-    w->out_done = WIRE_HEADER + newest(w)->frame.body; /* all of what is ahead was sent */
+    w->out_done =
+        WIRE_HEADER + frame_follows(&newest(w)->frame); /* all of what is ahead was sent */
     return f;
 }
 
@@ -348,7 +370,7 @@ static int take_header(struct worker *w, size_t ready) {
         return 0;
     struct trine_future *f = worker_task(w);
     bool piece = w->reply.type == FRAME_PROGRESS;
-    w->direct = f->task && ready >= w->reply.body && !piece;
+    w->direct = f->task && (w->reply.area || ready >= w->reply.body) && !piece;
     if (w->direct)
         return 0;
     trine_buf *b = piece ? &w->piece : f->task ? &w->scratch : f->out;
@@ -394,6 +416,15 @@ static void next_task(struct worker *w) {
         worker_cancel_task(w, worker_task(w));
 }
 
+static void empty_area(struct worker *w, const struct trine_future *f) {
+    const uint8_t *area = area_at(w->memory.areas, w->reply.area);
+    memcpy(body_place(w), f->task ? area + f->task->first_out : area, w->reply.body);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 /* The frame is complete. */
 static void take_frame(struct worker *w) {
     struct pool *p = w->pool;
@@ -420,6 +451,9 @@ static void take_frame(struct worker *w) {
     struct trine_future *f = worker_task(w);
     int status = w->reply.status;
     struct failure *failure = NULL;
+    if (w->reply.area)
+        empty_area(w, f);
+    leave_area(w, &worker_sent(w, 0)->frame, larger(w->reply.body, worker_sent(w, 0)->frame.body));
     if (w->reply.type == FRAME_REFUSED)
         failure = refusal(w);
     else if (w->reply.body > 0 && f->task && !w->direct)
@@ -451,7 +485,7 @@ static bool receive_frame(struct worker *w) {
         if (take_header(w, ready) < 0)
             return false;
     }
-    uint64_t done = w->in_done - WIRE_HEADER, left = w->reply.body - done;
+    uint64_t done = w->in_done - WIRE_HEADER, left = frame_follows(&w->reply) - done;
     size_t n = left < ready ? (size_t)left : ready;
     if (n)
         stream_take(s, body_place(w) + done, n);

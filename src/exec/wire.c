@@ -4,6 +4,7 @@
 #include "exec/wire.h"
 
 #include "base/panic.h"
+#include "exec/area.h"
 
 #include <endian.h>
 #include <string.h>
@@ -25,7 +26,8 @@ enum {
     AT_ID = 72 /* to 104 */
 };
 
-enum { FLAG_BYTES = 1, FLAG_PROGRESS = 2, FLAGS_ALL = 3 };
+/* Above the flags: the area. */
+enum { FLAG_BYTES = 1, FLAG_PROGRESS = 2, AREA_SHIFT = 2, FLAGS_MOST = (AREAS << AREA_SHIFT) + 3 };
 
 /* `bytes` is a constant: one store, one load. */
 static inline void put(uint8_t *at, uint64_t value, size_t bytes) {
@@ -69,6 +71,8 @@ static const char *check_module(const struct frame *f) {
 static const char *check(const struct frame *f) {
     if (f->body > WIRE_BODY_MAX)
         return "a body that is too long";
+    if (f->area && ((f->type != FRAME_TASK && f->type != FRAME_RESULT) || f->body > AREA_BYTES))
+        return "a body in an area that it cannot be in";
     if (f->type == FRAME_TASK)
         return check_task(f);
     if (f->type == FRAME_MODULE)
@@ -81,7 +85,8 @@ static const char *check(const struct frame *f) {
         return f->sequence || f->body || f->status > 0 || f->value ? "a greeting with contents"
                                                                    : NULL;
     case FRAME_RESULT:
-        return f->value || (f->status < 0 && f->body) ? "a result with stray contents" : NULL;
+        return f->value || (f->status < 0 && (f->body || f->area)) ? "a result with stray contents"
+                                                                   : NULL;
     case FRAME_PROGRESS:
         return f->value || f->status ? "progress with stray contents" : NULL;
     case FRAME_REFUSED:
@@ -99,7 +104,9 @@ void wire_encode(const struct frame *frame, uint8_t ret_header[WIRE_HEADER]) {
     put(ret_header + AT_VERSION, WIRE_VERSION, 2);
     put(ret_header + AT_TYPE, frame->type, 2);
     put(ret_header + AT_FLAGS,
-        (frame->bytes ? FLAG_BYTES : 0) | (frame->progress ? FLAG_PROGRESS : 0), 4);
+        (frame->bytes ? FLAG_BYTES : 0) | (frame->progress ? FLAG_PROGRESS : 0) |
+            frame->area << AREA_SHIFT,
+        4);
     put(ret_header + AT_WORKER, frame->worker, 4);
     put(ret_header + AT_SEQUENCE, frame->sequence, 8);
     put(ret_header + AT_BODY, frame->body, 8);
@@ -117,12 +124,13 @@ const char *wire_decode(const uint8_t header[WIRE_HEADER], struct frame *ret_fra
         return "no frame";
     if (get(header + AT_VERSION, 2) != WIRE_VERSION)
         return "a frame of another version";
-    if (get(header + AT_FLAGS, 4) > FLAGS_ALL || get(header + AT_ID_LEN, 4) > BUILD_ID_MAX)
+    if (get(header + AT_FLAGS, 4) > FLAGS_MOST || get(header + AT_ID_LEN, 4) > BUILD_ID_MAX)
         return "a frame with unknown flags";
     struct frame f = {
         .type = (enum frame_type)get(header + AT_TYPE, 2),
         .bytes = get(header + AT_FLAGS, 4) & FLAG_BYTES,
         .progress = get(header + AT_FLAGS, 4) & FLAG_PROGRESS,
+        .area = (unsigned)get(header + AT_FLAGS, 4) >> AREA_SHIFT,
         .worker = (uint32_t)get(header + AT_WORKER, 4),
         .sequence = get(header + AT_SEQUENCE, 8),
         .body = get(header + AT_BODY, 8),
@@ -148,6 +156,8 @@ const char *wire_check_reply(const struct frame *reply, const struct frame *task
         return "a reply in the name of another worker";
     if (reply->sequence != task->sequence)
         return "a reply to another task";
+    if (reply->area && reply->area != task->area)
+        return "a result in the area of another task";
     if (reply->type == FRAME_PROGRESS)
         return !task->progress             ? "progress of a task that nobody follows"
                : reply->body > task->limit ? "progress over the limit"

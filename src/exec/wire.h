@@ -8,14 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WIRE_VERSION = 1, WIRE_HEADER = 104, WIRE_PATH_MAX = 4096, BUILD_ID_MAX = 32 };
+enum { WIRE_VERSION = 2, WIRE_HEADER = 104, WIRE_PATH_MAX = 4096, BUILD_ID_MAX = 32 };
 #define WIRE_MAGIC UINT32_C(0x4e525401)
 #define WIRE_BODY_MAX (UINT64_C(1) << 40)
 
 enum frame_type {
     FRAME_HELLO = 1, /* worker: ready for tasks, or, status < 0, not; worker, status */
-    FRAME_TASK,      /* program: worker, sequence, body, bytes, module, offset, first_out, limit */
-    FRAME_RESULT,    /* worker: the task has returned; worker, sequence, body, status */
+    FRAME_TASK,      /* program: worker, sequence, body, area, bytes, module, offset, first_out,
+                      * limit */
+    FRAME_RESULT,    /* worker: the task has returned; worker, sequence, body, area, status */
     FRAME_REFUSED,   /* worker: its runtime could not do it; worker, sequence, status, value */
     FRAME_PROGRESS,  /* worker: a piece that the task has reported; worker, sequence, body */
     FRAME_MODULE     /* program: tasks of this module may follow; worker, module, body: its path */
@@ -31,7 +32,8 @@ struct frame {
     bool progress;      /* somebody follows the task: `limit` bounds what it reports at a time */
     uint32_t worker;    /* number of the worker process: each new one has another */
     uint64_t sequence;  /* of the task; a reply carries its task's */
-    uint64_t body;      /* bytes that follow the header */
+    unsigned area;      /* where the body lies, of a task or a result; 0: it follows the header */
+    uint64_t body;      /* its bytes */
     uint64_t offset;    /* of the task's descriptor in its module */
     uint64_t first_out; /* of a flat struct: where the bytes that come back begin */
     uint64_t limit;
@@ -39,6 +41,11 @@ struct frame {
     int32_t status;
     struct build_id module;
 };
+
+/* Bytes of the body that follow the header. */
+static inline uint64_t frame_follows(const struct frame *f) {
+    return f->area ? 0 : f->body;
+}
 
 /* Aborts when the frame breaks the rules that wire_decode checks. */
 void wire_encode(const struct frame *frame, uint8_t ret_header[WIRE_HEADER]);

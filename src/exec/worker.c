@@ -40,7 +40,8 @@ static struct worker {
     int64_t now, told;  /* when the last task ended; when the program was told of replies last */
     bool patient;       /* it need not be told at once */
     struct frame frame; /* of the task at hand */
-    uint8_t *in;        /* its argument */
+    uint8_t *arg;       /* its argument: in an area, or in `in` */
+    uint8_t *in;
     size_t in_room;
     trine_buf out;
     struct place found_place; /* the descriptor that was looked up last */
@@ -166,7 +167,7 @@ static void write_frame(struct worker *w, const struct frame *frame, const void 
     wire_encode(frame, header);
     write_all(w, header, sizeof(header));
     STEP(STEP_REPLY_HEADER);
-    write_all(w, body, frame->body);
+    write_all(w, body, frame_follows(frame));
     STEP(STEP_REPLY);
     tell(w);
 }
@@ -189,6 +190,11 @@ static void answer(struct worker *w, int status, const void *body, uint64_t len)
                           .sequence = w->frame.sequence,
                           .status = status,
                           .body = status >= 0 ? len : 0};
+    if (status >= 0 && w->frame.area && len <= AREA_BYTES) {
+        reply.area = w->frame.area;
+        if (w->frame.bytes) /* a flat struct's lie there already */
+            memcpy(w->arg, body, len);
+    }
     w->now = clock_monotonic();
     w->patient = status >= 0;
     write_frame(w, &reply, body);
@@ -243,10 +249,10 @@ static void run_struct(struct worker *w) {
         refuse(w, -ENOEXEC, 0);
         return;
     }
-    int status = task->run(w->in);
+    int status = task->run(w->arg);
     STEP(STEP_RETURNED);
     fflush(stdout);
-    answer(w, status, w->in + task->first_out, task->size - task->first_out);
+    answer(w, status, w->arg + task->first_out, task->size - task->first_out);
 }
 
 static void run_bytes(struct worker *w) {
@@ -256,7 +262,7 @@ static void run_bytes(struct worker *w) {
         return;
     }
     w->out.len = 0;
-    int status = task->run((trine_bytes){w->in, w->frame.body}, &w->out);
+    int status = task->run((trine_bytes){w->arg, w->frame.body}, &w->out);
     fflush(stdout);
     if (status >= 0 && w->out.len > w->frame.limit)
         refuse(w, -EMSGSIZE, w->out.len);
@@ -327,14 +333,18 @@ static bool serve(struct worker *w) {
     if (w->frame.type != FRAME_TASK)
         _exit(EXIT_PROTOCOL);
     STEP(STEP_HEADER);
-    if (!make_room(w, w->frame.body)) {
+    if (w->frame.area) {
+        w->arg = area_at(w->memory.areas, w->frame.area);
+    } else if (!make_room(w, w->frame.body)) {
         skip(w, w->frame.body);
         if (flag_begin(&w->memory, w->frame.sequence))
             refuse(w, -ENOMEM, w->frame.body);
         return true;
+    } else {
+        w->arg = w->in;
+        if (!read_all(w, w->arg, w->frame.body))
+            return false;
     }
-    if (!read_all(w, w->in, w->frame.body))
-        return false;
     STEP(STEP_ARGUMENT);
     if (!flag_begin(&w->memory, w->frame.sequence)) {
         STEP(STEP_SKIPPED);

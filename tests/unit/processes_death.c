@@ -40,7 +40,7 @@ static void write_garbage(void) {
 
 /* A well-formed result, of a task that we were not given. */
 static void write_wrong_frame(void) {
-    unsigned char bytes[104] = {0x01, 0x54, 0x52, 0x4e, 1, 0, 3};
+    unsigned char bytes[104] = {0x01, 0x54, 0x52, 0x4e, WIRE_VERSION, 0, 3};
     bytes[16] = 0xff;
     say(bytes, sizeof(bytes));
     for (;;)
@@ -545,7 +545,7 @@ TEST(a_result_over_max_result) {
 /* A bytes task that dies in the middle of sending its result leaves the caller's buffer empty. */
 static int send_half(trine_bytes in, trine_buf *out) {
     (void)out;
-    unsigned char header[104] = {0x01, 0x54, 0x52, 0x4e, 1, 0, 3};
+    unsigned char header[104] = {0x01, 0x54, 0x52, 0x4e, WIRE_VERSION, 0, 3};
     memcpy(header + 12, in.ptr, 4);
     memcpy(header + 16, (const char *)in.ptr + 4, 8);
     header[25] = 16; /* 4,096 bytes are announced, none come */

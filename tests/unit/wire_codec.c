@@ -2,6 +2,7 @@
  * is not canonical is refused, and whatever bytes come in, nothing but a valid frame comes out. */
 #include "test.h"
 
+#include "exec/area.h"
 #include "exec/wire.h"
 
 static struct frame task_frame(void) {
@@ -64,11 +65,19 @@ static struct frame module_frame(void) {
     return (struct frame){.type = FRAME_MODULE, .worker = 3, .body = 20, .module = {1, {7}}};
 }
 
+static struct frame area_frame(void) {
+    struct frame f = task_frame();
+    f.area = AREAS;
+    f.body = AREA_BYTES;
+    return f;
+}
+
 static bool same(const struct frame *a, const struct frame *b) {
     return a->type == b->type && a->bytes == b->bytes && a->worker == b->worker &&
-           a->sequence == b->sequence && a->body == b->body && a->offset == b->offset &&
-           a->first_out == b->first_out && a->limit == b->limit && a->value == b->value &&
-           a->status == b->status && memcmp(&a->module, &b->module, sizeof(a->module)) == 0;
+           a->sequence == b->sequence && a->body == b->body && a->area == b->area &&
+           a->offset == b->offset && a->first_out == b->first_out && a->limit == b->limit &&
+           a->value == b->value && a->status == b->status &&
+           memcmp(&a->module, &b->module, sizeof(a->module)) == 0;
 }
 
 static void check_round_trip(struct frame f) {
@@ -90,13 +99,14 @@ TEST(frames_read_back_as_written) {
     check_round_trip(followed_frame());
     check_round_trip(piece_frame());
     check_round_trip(module_frame());
+    check_round_trip(area_frame());
 }
 
 TEST(the_layout_is_fixed) {
     uint8_t header[WIRE_HEADER];
     struct frame f = task_frame();
     wire_encode(&f, header);
-    const uint8_t start[] = {0x01, 0x54, 0x52, 0x4e, 1,    0,    FRAME_TASK, 0,
+    const uint8_t start[] = {0x01, 0x54, 0x52, 0x4e, 2,    0,    FRAME_TASK, 0,
                              0,    0,    0,    0,    7,    0,    0,          0,
                              0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22,       0x11};
     CHECK(memcmp(header, start, sizeof(start)) == 0);
@@ -117,11 +127,14 @@ static void check_refused(struct frame f, size_t at, uint8_t value, const char *
 
 TEST(what_is_wrong_is_named) {
     check_refused(task_frame(), 0, 2, "no frame");
-    check_refused(task_frame(), 4, 2, "a frame of another version");
+    check_refused(task_frame(), 4, 1, "a frame of another version");
     check_refused(result_frame(), 6, 0, "a frame of unknown type");
     check_refused(result_frame(), 6, 7, "a frame of unknown type");
     check_refused(result_frame(), 7, 1, "a frame of unknown type");
-    check_refused(task_frame(), 8, 4, "a frame with unknown flags");
+    check_refused(task_frame(), 8, (AREAS + 1) << 2, "a frame with unknown flags");
+    check_refused(hello_frame(), 8, 1 << 2, "a body in an area that it cannot be in");
+    check_refused(piece_frame(), 8, 1 << 2, "a body in an area that it cannot be in");
+    check_refused(area_frame(), 28, 1, "a body in an area that it cannot be in");
     check_refused(result_frame(), 8, 2, "fields of a task in a frame that is none");
     check_refused(piece_frame(), 56, 1, "progress with stray contents");
     check_refused(piece_frame(), 64, 1, "progress with stray contents");
@@ -168,6 +181,18 @@ TEST(a_reply_must_answer_its_task) {
     CHECK_STR(wire_check_reply(&reply, &task), "a frame that is no reply");
     reply = refused_frame();
     CHECK_EQ(wire_check_reply(&reply, &task), NULL);
+}
+
+TEST(a_result_may_lie_in_its_tasks_area_alone) {
+    struct frame task = area_frame(), reply = result_frame();
+    reply.body = task.body - task.first_out;
+    CHECK_EQ(wire_check_reply(&reply, &task), NULL);
+    reply.area = task.area;
+    CHECK_EQ(wire_check_reply(&reply, &task), NULL);
+    reply.area--;
+    CHECK_STR(wire_check_reply(&reply, &task), "a result in the area of another task");
+    task.area = 0;
+    CHECK_STR(wire_check_reply(&reply, &task), "a result in the area of another task");
 }
 
 TEST(progress_must_be_of_a_task_that_is_followed) {
