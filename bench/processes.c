@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TASKS = 20000, ROUNDS = 2000, SMALL = 64 << 10, LARGE = 1 << 20, VOLUME = 64 << 20 };
+enum { TASKS = 200000, ROUNDS = 2000, SMALL = 64 << 10, LARGE = 1 << 20, VOLUME = 64 << 20 };
 
 struct numbers {
     uint64_t in[4], out[4];

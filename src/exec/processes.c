@@ -160,7 +160,8 @@ static int enter_queue(struct pool *p) {
 /* What the supervisor would do, while it sleeps: two threads need not change places for that. Not
  * before what was posted to it already. False: it is at work. */
 static bool submit_in_place(struct pool *p, struct trine_future *f) {
-    if (pthread_mutex_trylock(&p->driving) != 0)
+    if (atomic_load_explicit(&p->loop->sleeping, memory_order_relaxed) == LOOP_AWAKE ||
+        pthread_mutex_trylock(&p->driving) != 0)
         return false;
     bool next = !atomic_load(&p->loop->inbox), wake = false;
     if (next) {
@@ -178,12 +179,14 @@ static int submit(struct trine_executor *e, struct trine_future *f) {
     REQUIRE(!f->options || f->own.worker <= p->workers_wanted,
             "the task %s, started at %s, is for worker %u of a pool that has %u", future_name(f),
             f->site, f->own.worker, p->workers_wanted);
-    atomic_store(&f->phase, PHASE_NONE);
+    atomic_store_explicit(&f->phase, PHASE_NONE, memory_order_relaxed);
     int r = enter_queue(p);
     if (r < 0)
         return r;
     f->control.handle = submission_arrived;
-    atomic_store(&f->phase, atomic_load(&f->cancel) ? PHASE_SUBMITTED_CANCEL : PHASE_SUBMITTED);
+    bool cancelled = atomic_load_explicit(&f->cancel, memory_order_relaxed);
+    atomic_store_explicit(&f->phase, cancelled ? PHASE_SUBMITTED_CANCEL : PHASE_SUBMITTED,
+                          memory_order_relaxed); /* it is published with the message */
     if (!submit_in_place(p, f))
         loop_post(p->loop, &f->control);
     return 0;

@@ -166,9 +166,10 @@ static void violation(struct worker *w, const char *what) {
                 failure_new(SIGKILL, "worker %d was killed because it sent %s", (int)w->pid, what));
 }
 
-/* How much may be sent now; kills the worker when its stream is broken. */
-static size_t room_for(struct worker *w) {
-    size_t room = stream_room(&w->memory.out);
+/* How much may be sent now, if need be more than is wanted; kills the worker when its stream is
+ * broken. */
+static size_t room_for(struct worker *w, size_t want) {
+    size_t room = stream_room_for(&w->memory.out, want);
     if (room != STREAM_BROKEN)
         return room;
     violation(w, "nothing that could be: it has read what was never sent");
@@ -180,7 +181,7 @@ static size_t room_for(struct worker *w) {
 static void send_more(struct worker *w) {
     struct stream *s = &w->memory.out;
     while (w->state == WORKER_BUSY && !all_sent(w)) {
-        size_t room = room_for(w);
+        size_t room = room_for(w, 1);
         if (!room && (w->state != WORKER_BUSY || stream_writer_sleeps(s, 0)))
             break;
         struct iovec part = {w->out_header + w->out_done, WIRE_HEADER - w->out_done};
@@ -220,9 +221,10 @@ bool worker_takes_ahead(struct worker *w, const struct trine_future *f) {
             return false;
         body = 0;
     }
+    size_t need = INTRODUCTION_MOST + WIRE_HEADER + body;
     return w->state == WORKER_BUSY && w->count < SENT_MOST && claims_are_left(w) && !w->used_up &&
-           all_sent(w) && room_for(w) >= INTRODUCTION_MOST + WIRE_HEADER + body &&
-           w->state == WORKER_BUSY && (!most || w->tasks + w->count < most);
+           all_sent(w) && room_for(w, need) >= need && w->state == WORKER_BUSY &&
+           (!most || w->tasks + w->count < most);
 }
 
 static bool knows_module(const struct worker *w, const struct build_id *module) {
@@ -334,8 +336,8 @@ bool worker_return_ahead(struct worker *w) {
 /* --- from the worker --- */
 
 /* What is there of what it wrote; kills the worker when its stream is broken. */
-static size_t ready_from(struct worker *w) {
-    size_t ready = stream_ready(&w->memory.in);
+static size_t ready_from(struct worker *w, size_t want) {
+    size_t ready = stream_ready_for(&w->memory.in, want);
     if (ready != STREAM_BROKEN)
         return ready;
     violation(w, "more than its stream can hold");
@@ -353,8 +355,14 @@ static char *body_place(struct worker *w) {
     return f->task ? (char *)w->scratch.ptr : (char *)f->out->ptr;
 }
 
-/* The header is complete, `ready` bytes are there behind it: 0, or the worker was killed. */
-static int take_header(struct worker *w, size_t ready) {
+/* What is there of what is still to come of the reply's body. */
+static size_t body_ready(struct worker *w) {
+    uint64_t left = frame_follows(&w->reply) - (w->in_done - WIRE_HEADER);
+    return left ? ready_from(w, left < STREAM_BYTES ? (size_t)left : STREAM_BYTES) : 0;
+}
+
+/* The header is complete: 0, or the worker was killed. */
+static int take_header(struct worker *w) {
     const char *wrong = wire_decode(w->in_header, &w->reply);
     if (!wrong && w->state == WORKER_STARTING) {
         if (w->reply.type != FRAME_HELLO || w->reply.worker != w->number)
@@ -370,7 +378,7 @@ static int take_header(struct worker *w, size_t ready) {
         return 0;
     struct trine_future *f = worker_task(w);
     bool piece = w->reply.type == FRAME_PROGRESS;
-    w->direct = f->task && (w->reply.area || ready >= w->reply.body) && !piece;
+    w->direct = f->task && !piece && (w->reply.area || body_ready(w) >= w->reply.body);
     if (w->direct)
         return 0;
     trine_buf *b = piece ? &w->piece : f->task ? &w->scratch : f->out;
@@ -470,7 +478,8 @@ static void take_frame(struct worker *w) {
 static bool receive_frame(struct worker *w) {
     if (w->piece_waits)
         return false;
-    size_t ready = w->state <= WORKER_BUSY ? ready_from(w) : 0;
+    size_t ready =
+        w->state <= WORKER_BUSY ? ready_from(w, w->in_done < WIRE_HEADER ? WIRE_HEADER : 1) : 0;
     if (w->state == WORKER_IDLE && ready)
         violation(w, "bytes without a task");
     if (!ready || w->state > WORKER_BUSY)
@@ -481,16 +490,16 @@ static bool receive_frame(struct worker *w) {
             return false;
         stream_take(s, w->in_header, WIRE_HEADER);
         w->in_done = WIRE_HEADER;
-        ready -= WIRE_HEADER;
-        if (take_header(w, ready) < 0)
+        if (take_header(w) < 0)
             return false;
     }
+    ready = body_ready(w);
     uint64_t done = w->in_done - WIRE_HEADER, left = frame_follows(&w->reply) - done;
     size_t n = left < ready ? (size_t)left : ready;
     if (n)
         stream_take(s, body_place(w) + done, n);
     w->in_done += n;
-    if (stream_wake_writer(s))
+    if (stream_wake_writer_at_times(s))
         futex_wake_shared(&s->memory->writer_sleeps, 1);
     if (n < left)
         return false;
@@ -506,9 +515,11 @@ void worker_receive(struct worker *w) {
     pool_batch_end(w->pool);
     if (w->piece_waits)
         return;
-    size_t rest = w->state <= WORKER_BUSY ? ready_from(w) : 0;
+    size_t rest = w->state <= WORKER_BUSY ? ready_from(w, SIZE_MAX) : 0;
     if (w->state > WORKER_BUSY)
         return;
+    if (stream_wake_writer(&w->memory.in))
+        futex_wake_shared(&w->memory.in.memory->writer_sleeps, 1);
     bool enough = rest >= (w->in_done < WIRE_HEADER ? WIRE_HEADER : 1);
     if (enough || !stream_reader_sleeps(&w->memory.in, rest))
         while (write(w->bell, &(uint64_t){1}, sizeof(uint64_t)) < 0 && errno == EINTR)

@@ -58,6 +58,7 @@ bool stream_wake_reader(struct stream *s) {
 }
 
 bool stream_wake_writer(struct stream *s) {
+    s->told = s->mine;
     uint64_t put = atomic_load_explicit(&s->memory->put, memory_order_relaxed);
     return put - s->mine <= STREAM_BYTES - WAKE_WRITER_AT &&
            wake(&s->memory->taken, &s->memory->writer_sleeps);

@@ -32,6 +32,7 @@ struct stream_memory {
 struct stream {
     struct stream_memory *memory;
     uint64_t mine, theirs; /* how far each of the two is; theirs as seen last */
+    uint64_t told;         /* a reader's place when it looked last whether the writer sleeps */
 };
 
 /* The other side's place cannot be. */
@@ -41,6 +42,17 @@ struct stream {
 size_t stream_room(struct stream *s);
 size_t stream_ready(struct stream *s);
 
+/* The same, but no more than was seen last if that is as much as is wanted: the other side's place
+ * is on its cache line. */
+static inline size_t stream_room_for(struct stream *s, size_t want) {
+    size_t seen = (size_t)(STREAM_BYTES - (s->mine - s->theirs));
+    return seen >= want ? seen : stream_room(s);
+}
+static inline size_t stream_ready_for(struct stream *s, size_t want) {
+    size_t seen = (size_t)(s->theirs - s->mine);
+    return seen >= want ? seen : stream_ready(s);
+}
+
 /* n is at most as much. */
 void stream_put(struct stream *s, const void *from, size_t n);
 void stream_take(struct stream *s, void *to, size_t n);
@@ -49,6 +61,12 @@ void stream_take(struct stream *s, void *to, size_t n);
  * before half of the ring is free: it would be for every byte. */
 bool stream_wake_reader(struct stream *s);
 bool stream_wake_writer(struct stream *s);
+
+/* The latter for who goes on to take: it looks now and then. Before a reader waits it must use the
+ * other one. */
+static inline bool stream_wake_writer_at_times(struct stream *s) {
+    return s->mine - s->told >= STREAM_BYTES / 4 && stream_wake_writer(s);
+}
 
 /* Says that the caller sleeps until there is more to read, or more room, than `seen`; false: there
  * is, it does not. */

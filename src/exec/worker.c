@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -88,9 +89,11 @@ static bool spin(struct stream *s) {
 }
 
 /* Waits for tasks: false when none will come. */
-static bool await_bytes(struct worker *w, size_t *ret_ready) {
+static bool await_bytes(struct worker *w, size_t want, size_t *ret_ready) {
     struct stream *s = &w->memory.in;
-    while (!(*ret_ready = in_range(stream_ready(s)))) {
+    while (!(*ret_ready = in_range(stream_ready_for(s, want)))) {
+        if (stream_wake_writer(s))
+            ring_bell(w);
         if (atomic_load(&s->memory->closed) && !stream_ready(s))
             return false;
         if (stream_wake_reader(&w->memory.out))
@@ -107,12 +110,12 @@ static bool await_bytes(struct worker *w, size_t *ret_ready) {
 static bool read_all(struct worker *w, void *to, uint64_t len) {
     while (len > 0) {
         size_t ready;
-        if (!await_bytes(w, &ready))
+        if (!await_bytes(w, len < STREAM_BYTES ? (size_t)len : STREAM_BYTES, &ready))
             return false;
         size_t part = len < ready ? (size_t)len : ready;
         stream_take(&w->memory.in, to, part);
         STEP(STEP_PART);
-        if (stream_wake_writer(&w->memory.in))
+        if (stream_wake_writer_at_times(&w->memory.in))
             ring_bell(w);
         to = (char *)to + part;
         len -= part;
@@ -133,7 +136,7 @@ static void skip(struct worker *w, uint64_t len) {
 static void write_all(struct worker *w, const void *from, uint64_t len) {
     struct stream *s = &w->memory.out;
     while (len > 0) {
-        size_t room = in_range(stream_room(s));
+        size_t room = in_range(stream_room_for(s, len < STREAM_BYTES ? (size_t)len : STREAM_BYTES));
         if (!room) {
             if (stream_wake_reader(s))
                 ring_bell(w);
@@ -154,7 +157,7 @@ static void write_all(struct worker *w, const void *from, uint64_t len) {
  * there is more to do, since each time takes some 20 us from all that compute. It looks by itself
  * now and then (see remote.c), in case that the next task is a long one. */
 static void tell(struct worker *w) {
-    if (w->patient && w->now - w->told < TELL_EVERY && stream_ready(&w->memory.in) > 0)
+    if (w->patient && w->now - w->told < TELL_EVERY && stream_ready_for(&w->memory.in, 1) > 0)
         return;
     w->told = w->now;
     if (stream_wake_reader(&w->memory.out))
@@ -190,7 +193,7 @@ static void answer(struct worker *w, int status, const void *body, uint64_t len)
                           .sequence = w->frame.sequence,
                           .status = status,
                           .body = status >= 0 ? len : 0};
-    if (status >= 0 && w->frame.area && len <= AREA_BYTES) {
+    if (status >= 0 && w->frame.area && len > 0 && len <= AREA_BYTES) {
         reply.area = w->frame.area;
         if (w->frame.bytes) /* a flat struct's lie there already */
             memcpy(w->arg, body, len);
@@ -219,6 +222,17 @@ static int report(const void *bytes, size_t len) {
     return 0;
 }
 
+static const void *function_of(const struct worker *w, const void *task) {
+    return w->frame.bytes ? (const void *)(uintptr_t)((const trine_bytes_task *)task)->run
+                          : (const void *)(uintptr_t)((const trine_task *)task)->run;
+}
+
+/* What the task has printed is out before its result is. */
+static void flush(void) {
+    if (__fpending(stdout))
+        fflush(stdout);
+}
+
 /* The task's descriptor in this process, or NULL. */
 static const void *find_task(struct worker *w, size_t size) {
     struct place place = {.module = w->frame.module, .offset = w->frame.offset};
@@ -227,6 +241,8 @@ static const void *find_task(struct worker *w, size_t size) {
         return w->found;
     const void *found =
         place.offset % _Alignof(trine_task) == 0 ? modules_find(&place, size) : NULL;
+    if (found && !modules_is_code(function_of(w, found)))
+        found = NULL;
     w->found = found;
     w->found_place = place;
     w->found_size = size;
@@ -244,26 +260,25 @@ static bool take_module(struct worker *w) {
 
 static void run_struct(struct worker *w) {
     const trine_task *task = find_task(w, sizeof(*task));
-    if (!task || task->size != w->frame.body || task->first_out != w->frame.first_out ||
-        !modules_is_code((const void *)(uintptr_t)task->run)) {
+    if (!task || task->size != w->frame.body || task->first_out != w->frame.first_out) {
         refuse(w, -ENOEXEC, 0);
         return;
     }
     int status = task->run(w->arg);
     STEP(STEP_RETURNED);
-    fflush(stdout);
+    flush();
     answer(w, status, w->arg + task->first_out, task->size - task->first_out);
 }
 
 static void run_bytes(struct worker *w) {
     const trine_bytes_task *task = find_task(w, sizeof(*task));
-    if (!task || !modules_is_code((const void *)(uintptr_t)task->run)) {
+    if (!task) {
         refuse(w, -ENOEXEC, 0);
         return;
     }
     w->out.len = 0;
     int status = task->run((trine_bytes){w->arg, w->frame.body}, &w->out);
-    fflush(stdout);
+    flush();
     if (status >= 0 && w->out.len > w->frame.limit)
         refuse(w, -EMSGSIZE, w->out.len);
     else
@@ -380,7 +395,7 @@ static int run_hook(const struct hook *h, void *arg) {
     if (!hook || !modules_is_code((const void *)(uintptr_t)hook->run))
         return -ENOEXEC;
     int status = hook->run(arg);
-    fflush(stdout);
+    flush();
     return status;
 }
 
