@@ -45,17 +45,15 @@ static void came_back(struct message *m) {
     scope_task_done(f->scope, f, f->status);
 }
 
-void future_done_quietly(struct trine_future *f, int status, struct failure *failure) {
+struct message *future_done_message(struct trine_future *f, int status, struct failure *failure) {
     f->status = status;
     f->failure = failure;
     f->done.handle = came_back;
-    loop_post_quietly(f->home, &f->done);
+    return &f->done;
 }
 
 void future_done_remote(struct trine_future *f, int status, struct failure *failure) {
-    struct loop *home = f->home;
-    future_done_quietly(f, status, failure);
-    loop_wake(home);
+    loop_post(f->home, future_done_message(f, status, failure));
 }
 
 static struct strand *awaiter(const trine_future *f) {

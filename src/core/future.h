@@ -112,8 +112,8 @@ static inline struct failure *future_failure(const struct trine_future *f) {
  * final. Any thread; the record is not the executor's from now on. */
 void future_done_remote(struct trine_future *f, int status, struct failure *failure);
 
-/* The same; its loop, which must be woken by loop_wake, may not notice until then. */
-void future_done_quietly(struct trine_future *f, int status, struct failure *failure);
+/* The same for who gives many back: the message that is to be posted to f->home. */
+struct message *future_done_message(struct trine_future *f, int status, struct failure *failure);
 
 /* A failure with a formatted detail; NULL when memory is short, which callers may pass on. */
 struct failure *failure_new(int signal, const char *format, ...)

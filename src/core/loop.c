@@ -26,7 +26,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { SWITCHES_PER_TURN = 512, PATIENCE_MOST = 64, LOOKS_A_CLOCK = 50 };
+enum { SWITCHES_PER_TURN = 512, PATIENCE_MOST = 512, LOOKS_A_CLOCK = 50 };
 #define STUCK_AFTER TRINE_SEC(1)
 #define STUCK_LAST TRINE_SEC(64)
 #define LOOK_AT_FLAG_EVERY TRINE_MS(10)
@@ -38,11 +38,11 @@ int64_t loop_read_clock(struct loop *l) {
 
 /* --- the inbox --- */
 
-void loop_post_quietly(struct loop *to, struct message *m) {
-    struct message *newest = atomic_load_explicit(&to->inbox, memory_order_relaxed);
+void loop_post_chain(struct loop *to, struct message *newest, struct message *oldest) {
+    struct message *there = atomic_load_explicit(&to->inbox, memory_order_relaxed);
     do
-        m->next = newest;
-    while (!atomic_compare_exchange_weak(&to->inbox, &newest, m));
+        oldest->next = there;
+    while (!atomic_compare_exchange_weak(&to->inbox, &there, newest));
 }
 
 void loop_wake(struct loop *to) {
@@ -66,7 +66,7 @@ void loop_wake_for(struct loop *to, int n) {
 }
 
 void loop_post(struct loop *to, struct message *m) {
-    loop_post_quietly(to, m);
+    loop_post_chain(to, m, m);
     loop_wake(to); /* *m may be gone by now; *to never is (see loop_self.c) */
 }
 
@@ -271,6 +271,8 @@ void loop_turn(struct loop *l) {
     if (l->ready)
         run_ready(l);
     loop_drain_inbox(l);
+    if (__builtin_expect(l->settle != NULL, 0))
+        l->settle(l->settle_arg);
     if (__builtin_expect(task_flag_is_watched, 0))
         task_look_at_flag(l);
     if (timers_fresh(&l->timers))

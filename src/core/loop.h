@@ -48,7 +48,9 @@ struct loop {
     struct timers timers;
     struct backend *backend; /* opened at the first I/O */
     struct watch wake_watch;
-    struct stacks *stacks;  /* cache of coroutine stacks; NULL until the first */
+    struct stacks *stacks;     /* cache of coroutine stacks; NULL until the first */
+    void (*settle)(void *arg); /* called in each turn before it may sleep; NULL: nothing is */
+    void *settle_arg;
     struct records records; /* recycled records of futures */
     void *signal_stack;     /* see overflow.c; NULL: not ours, or none yet */
 

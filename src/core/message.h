@@ -17,8 +17,9 @@ struct message {
  * message belongs to the receiver. A message must not be posted again before it was handled. */
 void loop_post(struct loop *to, struct message *m) SEAM(loop_post);
 
-/* Its two parts, for who posts many: hands the message over; wakes the thread if it sleeps. */
-void loop_post_quietly(struct loop *to, struct message *m);
+/* Its two parts, for who posts many: hands messages over that are linked from the last to the
+ * first; wakes the thread if it sleeps. */
+void loop_post_chain(struct loop *to, struct message *newest, struct message *oldest);
 void loop_wake(struct loop *to);
 
 /* Wakes it after n tasks have come back well, which it may not have waited for one by one. */

@@ -17,7 +17,7 @@ typedef _Atomic uint64_t flag_word;
 enum { FLAG_CANCEL, FLAG_CLAIMS, FLAGS };
 
 /* Tasks that a worker was sent and has not come to: fewer than this. */
-enum { FLAG_CLAIMS_MOST = 256 };
+enum { FLAG_CLAIMS_MOST = 1024 };
 
 struct flags {
     flag_word *cancel;     /* [0]: the last task that was asked to end, [1]: with what; only the

@@ -85,13 +85,18 @@ static int count_unloads(struct dl_phdr_info *m, size_t size, void *arg) {
     return 1;
 }
 
-int modules_locate(struct place_cache *cache, const void *address, struct place *ret_place) {
+static void refresh(struct place_cache *cache) {
     unsigned long long unloads = 0;
     dl_iterate_phdr(count_unloads, &unloads);
-    if (unloads != cache->unloads) {
+    if (unloads != cache->unloads)
         memset(cache, 0, sizeof(*cache));
-        cache->unloads = unloads;
-    }
+    cache->unloads = unloads;
+    cache->fresh = true;
+}
+
+int modules_locate(struct place_cache *cache, const void *address, struct place *ret_place) {
+    if (!cache->fresh)
+        refresh(cache);
     size_t slot = ((uintptr_t)address >> 4) % (sizeof(cache->entries) / sizeof(cache->entries[0]));
     if (cache->entries[slot].address == address) {
         *ret_place = cache->entries[slot].place;

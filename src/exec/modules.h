@@ -13,6 +13,7 @@ struct place {
 /* Places found before; all zero at first. Owned by one thread. */
 struct place_cache {
     unsigned long long unloads; /* of modules, when the entries were made */
+    bool fresh;                 /* nothing was unloaded since it was looked; the user clears it */
     struct {
         const void *address;
         struct place place;

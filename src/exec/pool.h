@@ -34,7 +34,7 @@ struct assignment {
 };
 
 /* How many a worker has at a time, at the most; far below FLAG_CLAIMS_MOST. */
-enum { SENT_MOST = 64 };
+enum { SENT_MOST = 256 };
 
 /* A program has few modules with tasks; who has more introduces some of them again. */
 enum { MODULES_KEPT = 8 };
@@ -62,6 +62,7 @@ struct worker {
     bool greeted;                          /* it got as far as taking tasks */
     int start_error;                       /* of its on_start */
     int cpu;                               /* that it is pinned to; -1: none */
+    bool wake_due;                         /* it was sent something since it was woken */
     bool used_up;                          /* it is to be replaced when it has nothing to do */
     int64_t born, looked; /* when it was asked for, when its memory was looked at last */
 
@@ -150,6 +151,9 @@ void worker_offer_again(struct timer *offer);
 /* remote.c: takes what is there, and asks to be told of more. */
 void worker_receive(struct worker *w);
 
+/* Wakes it if it sleeps and was sent something. */
+void worker_wake_if_due(struct worker *w);
+
 /* Frees the structs; no worker lives any more. */
 void workers_free(struct pool *p);
 
@@ -201,9 +205,12 @@ struct pool {
     char why_failed[160];   /* the last of them */
     struct timer retry;
     struct place_cache places;
-    bool batch;         /* the owners of what is given back are woken at its end */
-    struct loop *owner; /* the last of them, who is yet to be woken; or NULL */
-    int owner_count;    /* tasks that it was given back; INT_MAX: one of them failed */
+    unsigned arrived;   /* tasks, since tasks and workers were paired last */
+    int left;           /* tasks that have left the queue; `queued` is yet to be told */
+    struct loop *owner; /* of what was given back and is yet to be handed over; or NULL */
+    int owner_count;    /* tasks of it; INT_MAX: one of them failed */
+    unsigned back;      /* tasks of it */
+    struct message *back_newest, *back_oldest;
 };
 
 /* Where a future is; who may post its control message follows from it. See processes.c. */
@@ -220,12 +227,17 @@ enum future_phase {
 /* processes.c: gives a future back to its owner; `failure` as in future_done_remote. */
 void pool_give_back(struct pool *p, struct trine_future *f, int status, struct failure *failure);
 
-/* processes.c: a task has left the queue: lets the next submitter in. Or one has come back. */
-void pool_queue_shrunk(struct pool *p);
-void pool_queue_grown(struct pool *p);
+/* processes.c, for pool_settle: hands over what was given back; lets submitters in where tasks have
+ * left the queue. */
+void pool_hand_back(struct pool *p);
+void pool_make_room(struct pool *p);
 
 /* supervisor.c: the thread. */
 void *pool_supervise(void *pool);
+
+/* supervisor.c: events only note what they change; this carries it out once for all of a turn:
+ * pairs tasks with workers, wakes those, hands back what is done, lets submitters in. */
+void pool_settle(void *pool);
 
 /* supervisor.c: events, on the supervisor's thread. */
 void pool_task_arrived(struct pool *p, struct trine_future *f);
@@ -244,10 +256,5 @@ void pool_leave_if_done(struct pool *p);
  */
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,
                       struct trine_future *f, bool begun);
-
-/* processes.c: from here to the end, what is given back to one loop after the other wakes it once.
- */
-void pool_batch_begin(struct pool *p);
-void pool_batch_end(struct pool *p);
 
 #endif

@@ -42,11 +42,30 @@ static struct pool *of(struct trine_executor *e) {
 
 /* --- giving back --- */
 
-static void wake_owner(struct pool *p) {
-    if (p->owner)
-        loop_wake_for(p->owner, p->owner_count);
+void pool_hand_back(struct pool *p) {
+    if (!p->owner)
+        return;
+    loop_post_chain(p->owner, p->back_newest, p->back_oldest);
+    loop_wake_for(p->owner, p->owner_count);
+    atomic_fetch_sub(&p->live, p->back);
     p->owner = NULL;
     p->owner_count = 0;
+    p->back = 0;
+}
+
+/* It goes back with the others, when the turn is over or one of another owner comes. */
+static void add_back(struct pool *p, struct trine_future *f, int status, struct failure *failure) {
+    if (p->owner != f->home) {
+        pool_hand_back(p);
+        p->owner = f->home;
+    }
+    struct message *m = future_done_message(f, status, failure);
+    if (p->back++)
+        m->next = p->back_newest;
+    else
+        p->back_oldest = m;
+    p->back_newest = m;
+    p->owner_count = status >= 0 && p->owner_count < INT_MAX ? p->owner_count + 1 : INT_MAX;
 }
 
 void pool_give_back(struct pool *p, struct trine_future *f, int status, struct failure *failure) {
@@ -59,26 +78,7 @@ void pool_give_back(struct pool *p, struct trine_future *f, int status, struct f
         atomic_store(&f->phase, PHASE_RETURNED);
         return; /* control_arrived gives it back */
     }
-    atomic_fetch_sub(&p->live, 1);
-    struct loop *owner = f->home;
-    if (!p->batch) {
-        future_done_remote(f, status, failure);
-        return;
-    }
-    if (p->owner != owner)
-        wake_owner(p);
-    p->owner = owner;
-    p->owner_count = status >= 0 && p->owner_count < INT_MAX ? p->owner_count + 1 : INT_MAX;
-    future_done_quietly(f, status, failure);
-}
-
-void pool_batch_begin(struct pool *p) {
-    p->batch = true;
-}
-
-void pool_batch_end(struct pool *p) {
-    p->batch = false;
-    wake_owner(p);
+    add_back(p, f, status, failure);
 }
 
 /* --- messages to the supervisor --- */
@@ -87,9 +87,7 @@ static void cancel_arrived(struct message *m) {
     struct trine_future *f = container_of(m, struct trine_future, control);
     struct pool *p = of(f->on);
     if (atomic_load(&f->phase) == PHASE_RETURNED) {
-        atomic_fetch_sub(&p->live, 1);
-        future_done_remote(f, f->status, f->failure);
-        pool_leave_if_done(p);
+        add_back(p, f, f->status, f->failure);
         return;
     }
     atomic_store(&f->phase, PHASE_CANCELLED);
@@ -103,9 +101,8 @@ static void submission_arrived(struct message *m) {
         pool_task_arrived(p, f);
         return;
     }
-    pool_queue_shrunk(p);
+    p->left++;
     pool_give_back(p, f, -ECANCELED, NULL);
-    pool_leave_if_done(p);
 }
 
 static void close_arrived(struct message *m) {
@@ -115,19 +112,27 @@ static void close_arrived(struct message *m) {
 /* --- submit, cancel --- */
 
 /* Who waits is let in when half of the queue is free: else it would be woken for each task. */
-void pool_queue_shrunk(struct pool *p) {
+void pool_make_room(struct pool *p) {
+    struct taken in = {0};
+    if (!p->left)
+        return;
     pthread_mutex_lock(&p->lock);
-    p->queued--;
-    struct waiter *next = p->queued <= p->queue_limit / 2 ? waitq_pop(&p->submitters) : NULL;
+    p->queued -= (unsigned)p->left;
+    struct waiter *next;
+    while (p->left-- > 0 && p->queued <= p->queue_limit / 2 && (next = waitq_pop(&p->submitters)))
+        taken_add(&in, next);
     pthread_mutex_unlock(&p->lock);
-    if (next)
-        waitq_wake(next, 0);
+    p->left = 0;
+    taken_wake(&in, 0);
 }
 
-void pool_queue_grown(struct pool *p) {
-    pthread_mutex_lock(&p->lock);
-    p->queued++;
-    pthread_mutex_unlock(&p->lock);
+/* A thread without coroutines has nothing to do for the tasks that come back meanwhile. */
+static int await_room(struct waiter *w, struct strand *self) {
+    static const unsigned all = UINT_MAX;
+    self->loop->awaited = self->stack ? NULL : &all;
+    int r = waitq_park(w, "room in a process pool");
+    self->loop->awaited = NULL;
+    return r;
 }
 
 /* Takes a place in the queue: 0, or why there is none. A callback on the loop's own stack cannot
@@ -151,7 +156,7 @@ static int enter_queue(struct pool *p) {
             waitq_add(&p->submitters, &w, self, &p->lock);
         pthread_mutex_unlock(&p->lock);
         if (r == 0)
-            r = waitq_park(&w, "room in a process pool");
+            r = await_room(&w, self);
         if (r < 0)
             return r;
     }
@@ -166,6 +171,7 @@ static bool submit_in_place(struct pool *p, struct trine_future *f) {
     bool next = !atomic_load(&p->loop->inbox), wake = false;
     if (next) {
         submission_arrived(&f->control);
+        pool_settle(p);
         wake = timers_fresh(&p->loop->timers) || p->closing;
     }
     pthread_mutex_unlock(&p->driving);

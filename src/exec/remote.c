@@ -38,7 +38,7 @@
 enum { INTRODUCTION_MOST = WIRE_HEADER + WIRE_PATH_MAX };
 
 /* Frames that are taken at a time: workers take turns. */
-enum { FRAMES_AT_ONCE = 64 };
+enum { FRAMES_AT_ONCE = 256 };
 
 /* --- limits --- */
 
@@ -194,7 +194,13 @@ static void send_more(struct worker *w) {
         stream_put(s, part.iov_base, n);
         w->out_done += n;
     }
-    wake_worker(w);
+    w->wake_due = true;
+}
+
+void worker_wake_if_due(struct worker *w) {
+    if (w->wake_due)
+        wake_worker(w);
+    w->wake_due = false;
 }
 
 /* The limits of the task that it runs now count from now. */
@@ -509,10 +515,8 @@ static bool receive_frame(struct worker *w) {
 
 void worker_receive(struct worker *w) {
     unsigned frames = 0;
-    pool_batch_begin(w->pool);
     while (frames < FRAMES_AT_ONCE && receive_frame(w))
         frames++;
-    pool_batch_end(w->pool);
     if (w->piece_waits)
         return;
     size_t rest = w->state <= WORKER_BUSY ? ready_from(w, SIZE_MAX) : 0;

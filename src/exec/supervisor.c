@@ -27,6 +27,9 @@ enum { LOST_MAX = 3 };
 /* So many workers may die of a task that may be repeated. */
 enum { DEATHS_MOST = 3 };
 
+/* So many tasks wait at the most until the turn is over. */
+enum { ARRIVED_MOST = 64 };
+
 static void start_missing(struct pool *p);
 
 /* --- tasks --- */
@@ -35,7 +38,7 @@ static struct trine_future *take_from(struct pool *p, struct list *queue) {
     struct list *node = list_pop(queue);
     if (!node)
         return NULL;
-    pool_queue_shrunk(p);
+    p->left++;
     return container_of(node, struct trine_future, in_queue);
 }
 
@@ -72,7 +75,6 @@ static void fail_queue_if_broken(struct pool *p) {
                        failure_new(0, "no worker process could be started: %u attempts failed%s%s",
                                    p->failed_starts, p->why_failed[0] ? ", the last: " : "",
                                    p->why_failed));
-    pool_leave_if_done(p);
 }
 
 static struct failure *explain_no_place(int error, const struct trine_future *f) {
@@ -127,6 +129,8 @@ static struct worker *least_busy(struct pool *p) {
 /* Pairs idle workers with tasks, the last that became idle first: its caches are warm. What is left
  * goes to those that are busy. */
 static void dispatch(struct pool *p) {
+    p->arrived = 0;
+    p->places.fresh = false; /* all of the queue's modules are loaded by now */
     for (unsigned i = 0; i < p->workers_wanted; i++) {
         struct seat *seat = &p->seats[i];
         if (seat->taken && seat->taken->state == WORKER_IDLE && !list_empty(&seat->bound))
@@ -136,19 +140,31 @@ static void dispatch(struct pool *p) {
         send_to(p, container_of(p->idle.next, struct worker, idle_node), take_first(p));
     for (struct worker *w; !list_empty(&p->queue) && (w = least_busy(p));)
         send_to(p, w, take_first(p));
+}
+
+void pool_settle(void *pool) {
+    struct pool *p = pool;
+    dispatch(p);
+    LIST_EACH(node, &p->workers) {
+        worker_wake_if_due(container_of(node, struct worker, node));
+    }
+    pool_hand_back(p);
+    pool_make_room(p);
     pool_leave_if_done(p);
 }
 
 void pool_task_returned(struct pool *p, struct trine_future *f) {
-    pool_queue_grown(p);
+    p->left--;
     list_push_front(queue_of(p, f), &f->in_queue);
 }
 
 void pool_task_arrived(struct pool *p, struct trine_future *f) {
-    f->executor_data = NULL; /* see struct misfortunes */
+    f->executor_data = NULL;      /* see struct misfortunes */
+    __builtin_prefetch(&f->task); /* for when it is sent */
     list_push(queue_of(p, f), &f->in_queue);
-    dispatch(p);
     fail_queue_if_broken(p);
+    if (++p->arrived == ARRIVED_MOST) /* workers need not wait for all that were submitted */
+        pool_settle(p);
 }
 
 static void cancel_sent(struct pool *p, struct worker *w, unsigned i, struct trine_future *f) {
@@ -157,7 +173,6 @@ static void cancel_sent(struct pool *p, struct worker *w, unsigned i, struct tri
         return;
     }
     pool_give_back(p, f, -ECANCELED, NULL);
-    dispatch(p);
 }
 
 void pool_task_cancelled(struct pool *p, struct trine_future *f) {
@@ -170,9 +185,8 @@ void pool_task_cancelled(struct pool *p, struct trine_future *f) {
             }
     }
     list_remove(&f->in_queue);
-    pool_queue_shrunk(p);
+    p->left++;
     pool_give_back(p, f, -ECANCELED, NULL);
-    pool_leave_if_done(p);
 }
 
 void pool_task_done(struct pool *p, struct worker *w, struct trine_future *f, int status,
@@ -185,7 +199,6 @@ void pool_task_done(struct pool *p, struct worker *w, struct trine_future *f, in
         start_missing(p);
     }
     pool_give_back(p, f, status, failure);
-    dispatch(p);
 }
 
 /* --- workers --- */
@@ -215,9 +228,7 @@ static void start_missing(struct pool *p) {
 }
 
 static void retry(struct timer *t) {
-    struct pool *p = container_of(t, struct pool, retry);
-    start_missing(p);
-    dispatch(p);
+    start_missing(container_of(t, struct pool, retry));
 }
 
 void pool_worker_ready(struct pool *p, struct worker *w) {
@@ -226,7 +237,6 @@ void pool_worker_ready(struct pool *p, struct worker *w) {
     struct trine_future *f = take_from(p, &p->again);
     if (f)
         send_to(p, w, f);
-    dispatch(p);
 }
 
 /* What became of a worker, as the end of a sentence. */
@@ -299,7 +309,7 @@ static void settle_task(struct pool *p, struct worker *w, struct trine_future *f
         pool_task_returned(p, f);
     } else if (begun && f->repeat && m.deaths < DEATHS_MOST && !atomic_load(&f->cancel)) {
         struct list *queue = queue_of(p, f);
-        pool_queue_grown(p);
+        p->left--;
         list_push(queue == &p->queue ? &p->again : queue, &f->in_queue);
     } else {
         pool_give_back(p, f, -EOWNERDEAD, explain_death(w, report, text, f->repeat ? m.deaths : 0));
@@ -327,7 +337,6 @@ void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_repo
     if (!w->greeted && w->state != WORKER_LEAVING && !p->leaving)
         start_failed(p, text);
     start_missing(p);
-    dispatch(p);
 }
 
 /* --- the end --- */
@@ -350,7 +359,6 @@ void pool_close_arrived(struct pool *p) {
     static const atomic_size_t workers_end = 1; /* which somebody waits for */
     atomic_store(&p->loop->serves, &workers_end);
     p->closing = true;
-    pool_leave_if_done(p);
 }
 
 /* --- the thread --- */
@@ -386,12 +394,15 @@ void *pool_supervise(void *pool) {
     p->open_result = r;
     if (r >= 0) {
         p->loop->backend->lent = &p->driving;
+        p->loop->settle_arg = p;
+        p->loop->settle = pool_settle;
         start_missing(p);
     }
     loop_post(p->waiter->loop, &p->opened);
     if (r >= 0) {
         strand_park(p->strand, &supervising, NULL);
         p->loop->backend->lent = NULL;
+        p->loop->settle = NULL;
         zygote_unref();
         workers_free(p);
     }
