@@ -21,7 +21,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TASKS = 200000, ROUNDS = 2000, SMALL = 64 << 10, LARGE = 1 << 20, VOLUME = 64 << 20 };
+enum {
+    TASKS = 200000,
+    ROUNDS = 2000,
+    SPIN_ROUNDS = 100000,
+    SMALL = 64 << 10,
+    LARGE = 1 << 20,
+    VOLUME = 64 << 20
+};
 
 struct numbers {
     uint64_t in[4], out[4];
@@ -47,18 +54,22 @@ static double maps(void *pool) {
     return TASKS / seconds / 1e3;
 }
 
-static double awaits(void *pool) {
+static double awaits_of(trine_executor *pool, int rounds) {
     struct numbers arg = {.in = {1, 2, 3, 4}};
     TRINE_SCOPE(s);
     double start = bench_ns();
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         trine_future *f = trine_start(s, pool, add_up, &arg);
         int status = -1;
         if (trine_await(f, &status) < 0 || status < 0)
             bench_fail("a task failed", status);
         trine_future_drop(f);
     }
-    return (bench_ns() - start) / ROUNDS / 1e3;
+    return (bench_ns() - start) / rounds / 1e3;
+}
+
+static double awaits(void *pool) {
+    return awaits_of((trine_executor *)pool, ROUNDS);
 }
 
 struct spin {
@@ -67,7 +78,7 @@ struct spin {
 };
 
 static int await_in_loop(struct spin *s) {
-    s->value = awaits(s->pool);
+    s->value = awaits_of(s->pool, SPIN_ROUNDS);
     return 0;
 }
 TRINE_TASK(await_in_loop, struct spin);
@@ -197,6 +208,17 @@ static double cold(void *unused) {
     return ms;
 }
 
+/* Workers and the caller look on before they sleep. */
+static void with_spin(struct bench *b) {
+    trine_executor *pool;
+    int r = trine_processes_open(&pool, TRINE_OPTS(trine_processes_opts, .workers = 2,
+                                                   .spin = TRINE_US(100)));
+    if (r < 0)
+        bench_fail("trine_processes_open", r);
+    bench_case(b, "processes/spin", "us", spins, pool);
+    trine_executor_close(&pool);
+}
+
 int main(int argc, char **argv) {
     trine_init(argc, argv);
     struct bench b = bench_begin("processes", argc, argv);
@@ -204,7 +226,7 @@ int main(int argc, char **argv) {
     trine_executor *pool = open_pool(2), *cpus = open_pool(trine_usable_cpus());
     bench_case(&b, "processes/noop", "k/s", maps, pool);
     bench_case(&b, "processes/await", "us", awaits, pool);
-    bench_case(&b, "processes/spin", "us", spins, pool);
+    with_spin(&b);
     bench_case(&b, "processes/await_by_hand", "us", awaits_by_hand, NULL);
     bench_case(&b, "processes/64k", "MB/s", transfer_small, pool);
     bench_case(&b, "processes/1m", "MB/s", transfer_large, pool);

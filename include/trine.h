@@ -148,7 +148,7 @@ typedef struct trine_run_opts {
         TRINE_ZERO_;          /* bytes of each coroutine's stack; 0: 64 KiB less the guard page */
     int64_t spin TRINE_ZERO_; /* ns that the thread, with nothing to do, looks on for what other
                                * threads send before it sleeps; meanwhile it looks at I/O every 20
-                               * us. 0: none */
+                               * us, and for results of a process pool itself. 0: none */
 } trine_run_opts;
 
 /* Runs `task` as the main coroutine of a loop on this thread and returns when it has returned, with
@@ -360,7 +360,9 @@ typedef struct trine_processes_opts {
                                              * when it dies or is killed */
     const void *hook_arg TRINE_ZERO_; /* of which each worker has a copy that both get; at most
                                        * 256 bytes; NULL: all zero */
-    bool pin TRINE_ZERO_;             /* each worker runs on one of the usable CPUs alone, evenly */
+    int64_t spin TRINE_ZERO_; /* ns that a worker without a task looks on before it sleeps; 0: about
+                               * 1 us; negative: none */
+    bool pin TRINE_ZERO_;     /* each worker runs on one of the usable CPUs alone, evenly */
     bool sandbox TRINE_ZERO_; /* after on_start, a worker can compute on what it is handed, start
                                * threads, write to standard error, and nothing else: no file,
                                * socket, process, signal to others, no new code; such calls give

@@ -7,6 +7,7 @@
 #include "base/list.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -65,8 +66,9 @@ struct backend_kind {
 /* Every backend begins with this. */
 struct backend {
     const struct backend_kind *kind;
-    pthread_mutex_t *lent; /* held by the loop's thread but while it sleeps: who has it meanwhile
-                            * may work in its place, and wakes it if it has to know; or NULL */
+    pthread_mutex_t *lent;   /* held by the loop's thread but while it sleeps: who has it meanwhile
+                              * may work in its place, and wakes it if it has to know; or NULL */
+    atomic_bool lent_wanted; /* the loop's thread waits for it */
 };
 
 #endif

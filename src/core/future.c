@@ -40,15 +40,15 @@ void future_wake_waiters(struct trine_future *f) {
     waitlist_wake_all(&f->waiters);
 }
 
-static void came_back(struct message *m) {
-    struct trine_future *f = container_of(m, struct trine_future, done);
+void future_came_back(struct message *done) {
+    struct trine_future *f = container_of(done, struct trine_future, done);
     scope_task_done(f->scope, f, f->status);
 }
 
 struct message *future_done_message(struct trine_future *f, int status, struct failure *failure) {
     f->status = status;
     f->failure = failure;
-    f->done.handle = came_back;
+    f->done.handle = future_came_back;
     return &f->done;
 }
 

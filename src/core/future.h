@@ -47,15 +47,16 @@ struct trine_future {
     int status;        /* result; final when it comes back */
     atomic_int cancel; /* why it is asked to end; read by trine_cancelled in any thread */
 
-    uint8_t kind;        /* enum record_kind */
-    uint8_t state;       /* enum future_state */
-    bool handle;         /* the user holds it: kept when done */
-    bool cancel_told;    /* whoever runs it has been asked to end it */
-    bool listed;         /* its failure is in the scope's list of errors, which owns it */
-    bool copied : 1;     /* its argument is a copy on the heap */
-    bool options : 1;    /* it has a name, a stack size, a timeout or values of its own */
-    bool repeat : 1;     /* it may be run again if who ran it died */
-    _Atomic int16_t why; /* what its end was asked for with; set before `cancel` */
+    uint8_t kind;            /* enum record_kind */
+    uint8_t state;           /* enum future_state */
+    bool handle;             /* the user holds it: kept when done */
+    bool cancel_told;        /* whoever runs it has been asked to end it */
+    bool listed;             /* its failure is in the scope's list of errors, which owns it */
+    bool copied : 1;         /* its argument is a copy on the heap */
+    bool options : 1;        /* it has a name, a stack size, a timeout or values of its own */
+    bool looked_out_for : 1; /* the executor's, see exec/lookout.c */
+    bool repeat : 1;         /* it may be run again if who ran it died */
+    _Atomic int16_t why;     /* what its end was asked for with; set before `cancel` */
     union {
         struct timer timer;       /* of a future of time, until it is done */
         struct trine_error error; /* when done, in the place of what is needed no more */
@@ -115,6 +116,9 @@ void future_done_remote(struct trine_future *f, int status, struct failure *fail
 /* The same for who gives many back: the message that is to be posted to f->home. */
 struct message *future_done_message(struct trine_future *f, int status, struct failure *failure);
 
+/* What that message does when it arrives, for an executor that has more to do then. */
+void future_came_back(struct message *done);
+
 /* A failure with a formatted detail; NULL when memory is short, which callers may pass on. */
 struct failure *failure_new(int signal, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -152,7 +156,7 @@ static inline struct trine_future *future_new(struct loop *l, enum record_kind k
     f->state = FUTURE_PENDING;
     f->kind = (uint8_t)kind;
     f->handle = f->cancel_told = f->listed = false;
-    f->copied = f->options = f->repeat = false;
+    f->copied = f->options = f->repeat = f->looked_out_for = false;
     return f;
 }
 

@@ -162,11 +162,8 @@ static bool is_time_for_io(const struct loop *l, int64_t now) {
     return l->backend && now - l->asked >= IO_WHILE_LOOKING_ON;
 }
 
-/* Looks for a message for a while: waking a thread takes longer than most answers. */
-static bool look_on(struct loop *l, int64_t deadline) {
-    int64_t now = loop_read_clock(l), until = now + l->spin;
-    until = deadline < until ? deadline : until;
-    for (; now < until; now = loop_read_clock(l)) {
+static bool look_until(struct loop *l, int64_t until, bool *helped) {
+    for (int64_t now = loop_read_clock(l); now < until; now = loop_read_clock(l)) {
         if (is_time_for_io(l, now)) {
             l->asked = now;
             ask_backend(l, 0);
@@ -176,10 +173,24 @@ static bool look_on(struct loop *l, int64_t deadline) {
         for (int i = 0; i < LOOKS_A_CLOCK; i++) {
             if (atomic_load_explicit(&l->inbox, memory_order_relaxed))
                 return true;
+            if (*helped && !l->lookout.kind->look(l->lookout.of)) {
+                l->lookout.kind->end(l->lookout.of);
+                *helped = false;
+            }
             cpu_relax();
         }
     }
     return false;
+}
+
+/* Looks for a message for a while: waking a thread takes longer than most answers. */
+static bool look_on(struct loop *l, int64_t deadline) {
+    int64_t until = loop_read_clock(l) + l->spin;
+    bool helped = l->lookout.kind && l->lookout.kind->begin(l->lookout.of);
+    bool found = look_until(l, deadline < until ? deadline : until, &helped);
+    if (helped)
+        l->lookout.kind->end(l->lookout.of);
+    return found;
 }
 
 int loop_look_on(struct loop *l, bool (*has_come)(const void *arg), const void *arg) {

@@ -23,6 +23,17 @@ struct loop_look {
     bool told;
 };
 
+/* Who can look for what the thread waits for better than to wait for a message: while it looks on,
+ * `begin` (false: not now), `look` time and again (false: no more), `end`. */
+struct lookout {
+    const struct lookout_kind {
+        bool (*begin)(void *of), (*look)(void *of);
+        void (*end)(void *of);
+    } * kind; /* NULL: nobody */
+    void *of;
+    unsigned tasks; /* of the thread that are there */
+};
+
 struct loop {
     struct strand *current; /* who runs; NULL: the loop itself, in a callback */
     struct strand *ready;   /* the first one to run, linked by next_ready; NULL: none */
@@ -39,9 +50,10 @@ struct loop {
         thread; /* the thread's own strand; in trine_run it waits for the main coroutine */
     const void *thread_low; /* bounds of the thread's stack, for sanitizers; learnt at a switch */
     size_t thread_size;
-    int64_t now;             /* as of this turn */
-    _Atomic uint64_t turn;   /* written by its thread alone */
-    int64_t spin;            /* ns to look for messages before sleeping */
+    int64_t now;           /* as of this turn */
+    _Atomic uint64_t turn; /* written by its thread alone */
+    int64_t spin;          /* ns to look for messages before sleeping */
+    struct lookout lookout;
     int64_t asked;           /* when the backend was asked last while looking on */
     const unsigned *awaited; /* how many tasks must come back before anything can go on; or NULL */
     uint64_t dice;           /* of select's choice; never 0 */

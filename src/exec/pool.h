@@ -62,6 +62,7 @@ struct worker {
     bool greeted;                          /* it got as far as taking tasks */
     int start_error;                       /* of its on_start */
     int cpu;                               /* that it is pinned to; -1: none */
+    bool looked_at;                        /* by a thread that looks out (lookout.c) */
     bool wake_due;                         /* it was sent something since it was woken */
     bool used_up;                          /* it is to be replaced when it has nothing to do */
     int64_t born, looked; /* when it was asked for, when its memory was looked at last */
@@ -176,6 +177,8 @@ struct pool {
     const trine_task *on_start, *on_stop;
     struct fork_request request; /* what all workers' requests have in common */
 
+    atomic_uint refs;         /* of the pool itself, and of loops that look out for it */
+    bool ended_for_good;      /* there is no supervisor any more */
     pthread_mutex_t driving;  /* all that is the supervisor's; it lends it while it sleeps */
     char path[WIRE_PATH_MAX]; /* of a module; not on a coroutine's stack */
 
@@ -226,6 +229,13 @@ enum future_phase {
 
 /* processes.c: gives a future back to its owner; `failure` as in future_done_remote. */
 void pool_give_back(struct pool *p, struct trine_future *f, int status, struct failure *failure);
+
+/* processes.c: frees it when it was the last. */
+void pool_unref(struct pool *p);
+
+/* lookout.c, on the owner's thread: it was submitted; it has come back, as a message. */
+void pool_look_out(struct pool *p, struct trine_future *f);
+void pool_noticed(struct message *done);
 
 /* processes.c, for pool_settle: hands over what was given back; lets submitters in where tasks have
  * left the queue. */

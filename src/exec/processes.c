@@ -60,6 +60,8 @@ static void add_back(struct pool *p, struct trine_future *f, int status, struct 
         p->owner = f->home;
     }
     struct message *m = future_done_message(f, status, failure);
+    if (f->looked_out_for)
+        m->handle = pool_noticed;
     if (p->back++)
         m->next = p->back_newest;
     else
@@ -189,6 +191,7 @@ static int submit(struct trine_executor *e, struct trine_future *f) {
     int r = enter_queue(p);
     if (r < 0)
         return r;
+    pool_look_out(p, f);
     f->control.handle = submission_arrived;
     bool cancelled = atomic_load_explicit(&f->cancel, memory_order_relaxed);
     atomic_store_explicit(&f->phase, cancelled ? PHASE_SUBMITTED_CANCEL : PHASE_SUBMITTED,
@@ -224,7 +227,9 @@ static void ended(struct message *m) {
     strand_unpark(p->waiter, 0);
 }
 
-static void pool_free(struct pool *p) {
+void pool_unref(struct pool *p) {
+    if (atomic_fetch_sub(&p->refs, 1) != 1)
+        return;
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->driving);
     free(p->seats);
@@ -244,7 +249,7 @@ static void close_pool(struct trine_executor *e) {
     loop_post(p->loop, &p->close);
     strand_park(p->waiter, &closing, NULL);
     pthread_join(p->thread, NULL);
-    pool_free(p);
+    pool_unref(p);
 }
 
 static const struct executor_kind processes_kind = {.name = "processes",
@@ -258,6 +263,7 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     if (!p)
         return NULL;
     p->base.kind = &processes_kind;
+    p->refs = 1;
     p->workers_wanted = o->workers ? o->workers : trine_usable_cpus();
     p->seats = FAULT(calloc(p->workers_wanted, sizeof(p->seats[0])), NULL, ENOMEM);
     if (!p->seats) {
@@ -275,6 +281,7 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     p->max_age = o->max_age;
     p->pin = o->pin;
     p->request.sandbox = o->sandbox;
+    p->request.spin = o->spin;
     p->on_start = o->on_start;
     p->on_stop = o->on_stop;
     p->max_resident = o->max_resident;
@@ -343,14 +350,14 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     p->waiter = self;
     r = start_thread(p);
     if (r < 0) {
-        pool_free(p);
+        pool_unref(p);
         return r;
     }
     strand_park(self, &opening, NULL);
     if (p->open_result < 0) {
         r = p->open_result;
         pthread_join(p->thread, NULL);
-        pool_free(p);
+        pool_unref(p);
         return r;
     }
     *ret_pool = &p->base;

@@ -68,6 +68,11 @@ static inline bool stream_wake_writer_at_times(struct stream *s) {
     return s->mine - s->told >= STREAM_BYTES / 4 && stream_wake_writer(s);
 }
 
+/* The reader looks by itself and need not be woken, until it says again that it sleeps. */
+static inline void stream_reader_looks(struct stream *s) {
+    atomic_store_explicit(&s->memory->reader_sleeps, 0, memory_order_relaxed);
+}
+
 /* Says that the caller sleeps until there is more to read, or more room, than `seen`; false: there
  * is, it does not. */
 bool stream_reader_sleeps(struct stream *s, size_t seen);

@@ -403,6 +403,7 @@ void *pool_supervise(void *pool) {
         strand_park(p->strand, &supervising, NULL);
         p->loop->backend->lent = NULL;
         p->loop->settle = NULL;
+        p->ended_for_good = true;
         zygote_unref();
         workers_free(p);
     }

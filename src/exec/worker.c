@@ -38,6 +38,7 @@ static struct worker {
     int bell;
     uint32_t number;
     struct flags memory;
+    int64_t spin;
     int64_t now, told;  /* when the last task ended; when the program was told of replies last */
     bool patient;       /* it need not be told at once */
     struct frame frame; /* of the task at hand */
@@ -79,12 +80,17 @@ static size_t in_range(size_t n) {
 
 /* A look for as long as a wake-up would cost the program: the next task is often microseconds away.
  */
-static bool spin(struct stream *s) {
-    for (int i = 0; i < SPINS; i++) {
-        if (stream_ready(s))
-            return true;
-        cpu_relax();
-    }
+static bool spin(struct worker *w, struct stream *s) {
+    int64_t until = w->spin > 0 ? clock_monotonic() + w->spin : 0;
+    if (w->spin < 0)
+        return false;
+    do
+        for (int i = 0; i < SPINS; i++) {
+            if (stream_ready(s))
+                return true;
+            cpu_relax();
+        }
+    while (until && clock_monotonic() < until);
     return false;
 }
 
@@ -98,7 +104,7 @@ static bool await_bytes(struct worker *w, size_t want, size_t *ret_ready) {
             return false;
         if (stream_wake_reader(&w->memory.out))
             ring_bell(w);
-        if (!spin(s) && stream_reader_sleeps(s, 0) && !atomic_load(&s->memory->closed)) {
+        if (!spin(w, s) && stream_reader_sleeps(s, 0) && !atomic_load(&s->memory->closed)) {
             STEP(STEP_ASLEEP);
             futex_wait_shared(&s->memory->reader_sleeps, 1);
         }
@@ -401,7 +407,10 @@ static int run_hook(const struct hook *h, void *arg) {
 
 _Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory) {
     static _Alignas(64) uint8_t hook_arg[HOOK_ARG_MOST];
-    self = (struct worker){.bell = bell, .number = request->worker, .memory = memory};
+    self = (struct worker){.bell = bell,
+                           .number = request->worker,
+                           .memory = memory,
+                           .spin = request->spin};
     memcpy(hook_arg, request->hook_arg, sizeof(hook_arg));
     crash_watch(memory.crash);
     limit_memory(request->limit_memory);

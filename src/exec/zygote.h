@@ -18,7 +18,8 @@ struct fork_request {
     uint32_t worker; /* its number */
     uint64_t limit_memory;
     uint64_t limit_cpu; /* seconds */
-    int cpu;            /* that it is to run on; -1: any */
+    int64_t spin;
+    int cpu; /* that it is to run on; -1: any */
     bool sandbox;
     struct hook {
         struct place place; /* of a trine_task; without module: none */

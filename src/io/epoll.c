@@ -213,8 +213,11 @@ static int wait_events_lent(struct epoll_backend *b, int64_t deadline) {
         pthread_mutex_unlock(lent);
     int n = wait_events(b, deadline);
     n = n < 0 ? -errno : n;
-    if (lent)
+    if (lent && pthread_mutex_trylock(lent) != 0) {
+        atomic_store(&b->base.lent_wanted, true);
         pthread_mutex_lock(lent);
+        atomic_store(&b->base.lent_wanted, false);
+    }
     return n;
 }
 
