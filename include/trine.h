@@ -348,10 +348,15 @@ typedef struct trine_processes_opts {
     int64_t grace TRINE_ZERO_; /* ns that a running task has to end after it was cancelled: at once
                                 * trine_cancelled() turns true in it, after half of the time its
                                 * worker gets SIGTERM, at the end SIGKILL; 0: 100 ms */
-    int64_t limit_cpu TRINE_ZERO_; /* ns of CPU time that a worker may use in its life, rounded up
-                                    * to seconds; then SIGXCPU ends it and its task; 0: no limit */
-    int64_t max_age TRINE_ZERO_;   /* replace a worker that is so many ns old, when it has done its
-                                    * task; 0: never */
+    int64_t limit_cpu TRINE_ZERO_;  /* ns of CPU time that a worker may use in its life, rounded up
+                                     * to seconds; then SIGXCPU ends it and its task; 0: no limit */
+    const char *cgroup TRINE_ZERO_; /* a cgroup v2 directory that was given to the program and has
+                                     * no process in it; borrowed. Each worker gets a group in it:
+                                     * limit_memory then holds for all that it starts as well, and
+                                     * by the kernel; all of that ends with it. NULL: none */
+    unsigned cpu_percent TRINE_ZERO_; /* of one CPU that a worker may use; needs cgroup; 0: all */
+    int64_t max_age TRINE_ZERO_; /* replace a worker that is so many ns old, when it has done its
+                                  * task; 0: never */
     size_t max_resident TRINE_ZERO_; /* likewise one of whose own memory more bytes than that are
                                       * resident, looked at ten times a second; 0: never */
     const trine_task *on_start TRINE_ZERO_; /* &NAME_task of what each worker runs before its first
@@ -372,7 +377,9 @@ typedef struct trine_processes_opts {
 
 /* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.
  * Errors: -ENOMEM, -EAGAIN (no thread or process to be had), and for processes -ENOSYS (a kernel
- * without pidfd), -ENOTSUP (a sandbox, and the kernel or this library has no seccomp), -ENOEXEC
+ * without pidfd), -ENOTSUP (a sandbox, and the kernel or this library has no seccomp; or cgroup is
+ * no cgroup v2 directory, or has no controller for the limit), what opening and writing there gives
+ * (-ENOENT, -EACCES, -EBUSY: it has processes), -ENOEXEC
  * (the program has no build id: link with -Wl,--build-id). A process pool without trine_init
  * aborts. Any thread may submit to a pool; close it where it was opened. [S] */
 TRINE_MUST_USE_ int trine_threads_open(trine_executor **ret_pool, const trine_threads_opts *opts);

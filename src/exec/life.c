@@ -28,6 +28,8 @@ static void release(struct worker *w) {
     close(w->bell);
     close(w->reports);
     flags_free(&w->memory);
+    if (groups_are_used(&p->groups))
+        group_remove(&p->groups, w->number);
     if (w->pidfd >= 0)
         close(w->pidfd);
     free(w->failure);
@@ -100,6 +102,20 @@ static int ask_for_worker(struct worker *w, const int fds[REQUEST_FDS]) {
     return r;
 }
 
+static int ask_in_group(struct worker *w, int fds[REQUEST_FDS]) {
+    struct groups *g = &w->pool->groups;
+    if (!groups_are_used(g))
+        return ask_for_worker(w, fds);
+    int r = fds[REQUEST_GROUP] = group_make(g, w->number);
+    if (r < 0)
+        return r;
+    r = ask_for_worker(w, fds);
+    close(fds[REQUEST_GROUP]);
+    if (r < 0)
+        group_remove(g, w->number);
+    return r;
+}
+
 /* Its bell, its report socket, its memory, and the request for it. */
 static int request_worker(struct worker *w) {
     int reports[2];
@@ -112,11 +128,12 @@ static int request_worker(struct worker *w) {
         return error;
     }
     w->reports = reports[0];
-    int fds[REQUEST_FDS] = {[REQUEST_BELL] = w->bell, [REQUEST_REPORTS] = reports[1]};
+    int fds[REQUEST_FDS] = {
+        [REQUEST_BELL] = w->bell, [REQUEST_REPORTS] = reports[1], [REQUEST_GROUP] = -1};
     int r = flags_new(&w->memory, fds + REQUEST_FLAGS);
     if (r >= 0) {
         worker_init(w);
-        r = ask_for_worker(w, fds);
+        r = ask_in_group(w, fds);
         for (int i = 0; i < FLAGS; i++)
             close(fds[REQUEST_FLAGS + i]);
         if (r < 0)

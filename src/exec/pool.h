@@ -11,6 +11,7 @@
 #include "core/executor.h"
 #include "core/loop.h"
 #include "exec/flag.h"
+#include "exec/group.h"
 #include "exec/modules.h"
 #include "exec/wire.h"
 #include "exec/zygote.h"
@@ -60,7 +61,7 @@ struct worker {
     unsigned tasks;  /* that it has done */
     uint64_t last_sequence, last_answered; /* of its tasks; frames between them may be unread */
     bool greeted;                          /* it got as far as taking tasks */
-    int start_error;                       /* of its on_start */
+    int start_error;                       /* of its set-up */
     int cpu;                               /* that it is pinned to; -1: none */
     bool looked_at;                        /* by a thread that looks out (lookout.c) */
     bool wake_due;                         /* it was sent something since it was woken */
@@ -173,6 +174,7 @@ struct pool {
     size_t limit_memory, max_result, max_resident;
     int64_t limit_cpu, max_age;
     bool pin;
+    struct groups groups;
     struct build_id program;
     const trine_task *on_start, *on_stop;
     struct fork_request request; /* what all workers' requests have in common */

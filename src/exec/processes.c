@@ -324,9 +324,11 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     const trine_processes_opts *o = opts ? opts : &defaults;
     zygote_require_init();
     REQUIRE(o->size == sizeof(*o), "trine_processes_opts.size is %u: set it to sizeof", o->size);
-    REQUIRE(o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->grace >= 0 &&
-                o->limit_cpu >= 0 && o->max_age >= 0 && o->max_result <= WIRE_BODY_MAX,
-            "trine_processes_opts: at most %d workers, no time negative", WORKERS_MAX);
+    REQUIRE(
+        o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->grace >= 0 && o->limit_cpu >= 0 &&
+            (o->cgroup || !o->cpu_percent) && o->max_age >= 0 && o->max_result <= WIRE_BODY_MAX,
+        "trine_processes_opts: at most %d workers, no time negative, cpu_percent with cgroup only",
+        WORKERS_MAX);
     size_t arg_size = o->on_start ? o->on_start->size : 0;
     if (o->on_stop && o->on_stop->size > arg_size)
         arg_size = o->on_stop->size;
@@ -345,11 +347,20 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     struct pool *p = pool_new(o);
     if (!p)
         return -ENOMEM;
+    if (o->cgroup) {
+        struct group_limits limits = {.memory = o->limit_memory, .cpu_percent = o->cpu_percent};
+        r = groups_open(&p->groups, o->cgroup, &limits);
+        if (r < 0) {
+            pool_unref(p);
+            return r;
+        }
+    }
     if (o->hook_arg)
         memcpy(p->request.hook_arg, o->hook_arg, arg_size);
     p->waiter = self;
     r = start_thread(p);
     if (r < 0) {
+        groups_close(&p->groups);
         pool_unref(p);
         return r;
     }
@@ -357,6 +368,7 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     if (p->open_result < 0) {
         r = p->open_result;
         pthread_join(p->thread, NULL);
+        groups_close(&p->groups);
         pool_unref(p);
         return r;
     }

@@ -244,7 +244,8 @@ static void describe_end(char *text, size_t size, const struct worker *w,
                          const struct worker_report *report) {
     int pid = (int)w->pid;
     if (w->start_error)
-        snprintf(text, size, "its set-up (on_start) failed: %s", strerrordesc_np(-w->start_error));
+        snprintf(text, size, "its set-up (on_start, sandbox, cgroup) failed: %s",
+                 strerrordesc_np(-w->start_error));
     else if (!report)
         snprintf(text, size, "worker %d was lost: the zygote, its parent process, died", pid);
     else if (report->kind == REPORT_FAILED)
@@ -311,6 +312,10 @@ static void settle_task(struct pool *p, struct worker *w, struct trine_future *f
         struct list *queue = queue_of(p, f);
         p->left--;
         list_push(queue == &p->queue ? &p->again : queue, &f->in_queue);
+    } else if (groups_are_used(&p->groups) && group_was_short_of_memory(&p->groups, w->number)) {
+        pool_give_back(p, f, -ENOMEM,
+                       failure_new(SIGKILL, "memory limit of %g MiB, in its cgroup",
+                                   (double)p->limit_memory / (1 << 20)));
     } else {
         pool_give_back(p, f, -EOWNERDEAD, explain_death(w, report, text, f->repeat ? m.deaths : 0));
     }
@@ -406,6 +411,7 @@ void *pool_supervise(void *pool) {
         p->ended_for_good = true;
         zygote_unref();
         workers_free(p);
+        groups_close(&p->groups);
     }
     pthread_mutex_unlock(&p->driving);
     if (r >= 0)

@@ -405,7 +405,8 @@ static int run_hook(const struct hook *h, void *arg) {
     return status;
 }
 
-_Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory) {
+_Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory,
+                           int status) {
     static _Alignas(64) uint8_t hook_arg[HOOK_ARG_MOST];
     self = (struct worker){.bell = bell,
                            .number = request->worker,
@@ -421,7 +422,8 @@ _Noreturn void worker_main(int bell, const struct fork_request *request, struct 
 #endif
     STEP(STEP_START);
     progress_goes_to(report);
-    int status = run_hook(&request->on_start, hook_arg);
+    if (status >= 0)
+        status = run_hook(&request->on_start, hook_arg);
     if (status >= 0 && request->sandbox)
         status = sandbox_enter();
     struct frame hello = {.type = FRAME_HELLO,

@@ -9,8 +9,9 @@ struct fork_request;
 
 /* Never returns. Handles the signals of crashes, once each, to leave what is known of them. The
  * memory brings tasks, takes replies, tells that a task is cancelled or was taken back; `bell`
- * wakes the program. */
-_Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory);
+ * wakes the program. `status` < 0: what went wrong so far; it only says so. */
+_Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory,
+                           int status);
 
 /* In a worker: its stream of replies. For tests that send what no worker would. */
 struct stream *worker_replies(void);

@@ -165,17 +165,23 @@ void zygote_unref(void) {
     pthread_mutex_unlock(&zygote.lock);
 }
 
+/* The group's descriptor is the last one. */
+static int send_request(const struct fork_request *request, const int fds[REQUEST_FDS]) {
+    size_t n = fds[REQUEST_GROUP] < 0 ? REQUEST_GROUP : REQUEST_FDS;
+    return fdpass_send(zygote.sock, request, sizeof(*request), fds, n);
+}
+
 int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS],
                 unsigned *ret_zygote) {
     pthread_mutex_lock(&zygote.lock);
     int r = zygote.sock >= 0 ? 0 : start();
     if (r >= 0)
-        r = fdpass_send(zygote.sock, request, sizeof(*request), fds, REQUEST_FDS);
+        r = send_request(request, fds);
     if (r == -EPIPE || r == -ECONNRESET) {
         stop(true);
         r = start();
         if (r >= 0)
-            r = fdpass_send(zygote.sock, request, sizeof(*request), fds, REQUEST_FDS);
+            r = send_request(request, fds);
     }
     *ret_zygote = zygote.starts;
     pthread_mutex_unlock(&zygote.lock);

@@ -27,7 +27,13 @@ struct fork_request {
     } on_start, on_stop;
     _Alignas(64) uint8_t hook_arg[HOOK_ARG_MOST];
 };
-enum { REQUEST_BELL, REQUEST_REPORTS, REQUEST_FLAGS, REQUEST_FDS = REQUEST_FLAGS + FLAGS };
+enum {
+    REQUEST_BELL,
+    REQUEST_REPORTS,
+    REQUEST_FLAGS,
+    REQUEST_GROUP = REQUEST_FLAGS + FLAGS, /* see group.h; -1: none */
+    REQUEST_FDS
+};
 
 enum report_kind {
     REPORT_STARTED = 1, /* comes with the pidfd */

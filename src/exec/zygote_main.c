@@ -122,9 +122,10 @@ _Noreturn static void become_worker(const struct fork_request *request,
     struct flags flags;
     if (!flags_map(&flags, fds + REQUEST_FLAGS))
         _exit(1);
+    int status = fds[REQUEST_GROUP] >= 0 && write(fds[REQUEST_GROUP], "0", 1) < 0 ? -errno : 0;
     dup3(fds[REQUEST_BELL], WORKER_BELL, O_CLOEXEC);
     close_range(WORKER_BELL + 1, ~0u, 0);
-    worker_main(WORKER_BELL, request, flags);
+    worker_main(WORKER_BELL, request, flags, status);
 }
 
 /* Takes ownership of the descriptors. */
@@ -142,6 +143,8 @@ static void start_worker(const struct fork_request *request, const int fds[REQUE
     close(fds[REQUEST_BELL]);
     for (int i = 0; i < FLAGS; i++)
         close(fds[REQUEST_FLAGS + i]);
+    if (fds[REQUEST_GROUP] >= 0)
+        close(fds[REQUEST_GROUP]);
     if (pid > 0) {
         setpgid(pid, pid); /* here as well: whoever is first */
         pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
