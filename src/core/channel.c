@@ -152,6 +152,8 @@ static bool may_send(const void *arg) {
  * each. So the other side gets a head start. */
 static bool comes(trine_channel *c, struct strand *self, bool (*may)(const void *)) {
     enum { AT_ONCE = 3, HEAD_START = 40, MANY = 16 };
+    if (!c->capacity)
+        return false; /* who sends is seen in the queue alone */
     int looks = loop_look_on(self->loop, may, c);
     if (looks >= 0 && looks <= AT_ONCE && c->capacity >= MANY)
         for (int i = 0; i < HEAD_START; i++)

@@ -11,15 +11,19 @@
 enum { WAKE_WRITER_AT = STREAM_BYTES / 2 };
 
 size_t stream_room(struct stream *s) {
-    s->theirs = atomic_load(&s->memory->taken);
-    uint64_t full = s->mine - s->theirs;
-    return full <= STREAM_BYTES ? (size_t)(STREAM_BYTES - full) : STREAM_BROKEN;
+    uint64_t theirs = atomic_load(&s->memory->taken), full = s->mine - theirs;
+    if (full > STREAM_BYTES)
+        return STREAM_BROKEN;
+    s->theirs = theirs;
+    return (size_t)(STREAM_BYTES - full);
 }
 
 size_t stream_ready(struct stream *s) {
-    s->theirs = atomic_load(&s->memory->put);
-    uint64_t full = s->theirs - s->mine;
-    return full <= STREAM_BYTES ? (size_t)full : STREAM_BROKEN;
+    uint64_t theirs = atomic_load(&s->memory->put), full = theirs - s->mine;
+    if (full > STREAM_BYTES)
+        return STREAM_BROKEN;
+    s->theirs = theirs;
+    return (size_t)full;
 }
 
 /* How much of n lies before the ring's end, from `at` on. */

@@ -135,6 +135,7 @@ static void check_beside_hops(const trine_task *hops, size_t places) {
 }
 
 TEST(hops_keep_no_input_waiting) {
+    check_beside_hops(&hop_until_byte_task, 0);
     check_beside_hops(&hop_until_byte_task, 1);
     check_beside_hops(&hop_until_byte_task, 128);
 }
