@@ -138,8 +138,12 @@ static void dispatch(struct pool *p) {
     }
     while (!list_empty(&p->idle) && (!list_empty(&p->queue) || take_from_busy(p)))
         send_to(p, container_of(p->idle.next, struct worker, idle_node), take_first(p));
-    for (struct worker *w; !list_empty(&p->queue) && (w = least_busy(p));)
-        send_to(p, w, take_first(p));
+    for (struct worker *w; !list_empty(&p->queue) && (w = least_busy(p));) {
+        struct trine_future *f = take_first(p);
+        if (!list_empty(&p->queue))
+            __builtin_prefetch(container_of(p->queue.next, struct trine_future, in_queue)->arg);
+        send_to(p, w, f);
+    }
 }
 
 void pool_settle(void *pool) {
@@ -160,7 +164,8 @@ void pool_task_returned(struct pool *p, struct trine_future *f) {
 
 void pool_task_arrived(struct pool *p, struct trine_future *f) {
     f->executor_data = NULL;      /* see struct misfortunes */
-    __builtin_prefetch(&f->task); /* for when it is sent */
+    __builtin_prefetch(&f->task); /* for when it is sent, and when its answer comes */
+    __builtin_prefetch(&f->cancel);
     list_push(queue_of(p, f), &f->in_queue);
     fail_queue_if_broken(p);
     if (++p->arrived == ARRIVED_MOST) /* workers need not wait for all that were submitted */
