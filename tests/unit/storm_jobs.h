@@ -51,6 +51,24 @@ static int echo(trine_bytes in, trine_buf *out) {
 }
 TRINE_BYTES_TASK(echo);
 
+struct wish {
+    size_t len;
+    int byte;
+};
+
+/* A large result of a small argument, for which its worker has to wait until there is room. */
+static int grant(trine_bytes in, trine_buf *out) {
+    struct wish w;
+    memcpy(&w, in.ptr, sizeof(w));
+    int r = trine_buf_reserve(out, w.len);
+    if (r < 0)
+        return r;
+    memset(out->ptr, w.byte, w.len);
+    out->len = w.len;
+    return 0;
+}
+TRINE_BYTES_TASK(grant);
+
 /* A true error of this storm. */
 static void check_failure(const trine_future *f, unsigned kind) {
     const trine_error *e = trine_error_of(f);
@@ -104,7 +122,10 @@ static void run_batch(trine_executor *pool, uint64_t *seed, unsigned char *bytes
     }
     size_t n = (*seed >> 7) % ((1 << 20) + 1);
     memset(bytes, (int)*seed, n);
-    large = trine_start_bytes(s, pool, echo, ((trine_bytes){bytes, n}), out);
+    struct wish wish = {n, (int)*seed};
+    large = *seed & 1
+                ? trine_start_bytes(s, pool, echo, ((trine_bytes){bytes, n}), out)
+                : trine_start_bytes(s, pool, grant, ((trine_bytes){&wish, sizeof(wish)}), out);
     trine_join(s);
     for (int i = 0; i < BATCH; i++)
         check_job(&jobs[i], f[i]);
