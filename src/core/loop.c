@@ -162,35 +162,42 @@ static bool is_time_for_io(const struct loop *l, int64_t now) {
     return l->backend && now - l->asked >= IO_WHILE_LOOKING_ON;
 }
 
-static bool look_until(struct loop *l, int64_t until, bool *helped) {
-    for (int64_t now = loop_read_clock(l); now < until; now = loop_read_clock(l)) {
-        if (is_time_for_io(l, now)) {
-            l->asked = now;
-            ask_backend(l, 0);
-            if (is_awaited(l))
-                return true;
+static void ask_backend_at_times(struct loop *l, int64_t now) {
+    if (!is_time_for_io(l, now))
+        return;
+    l->asked = now;
+    ask_backend(l, 0);
+}
+
+/* For some 2 us: true, something has come. Who looks out for us may make strands ready by itself,
+ * and is let go each time, so that nobody waits long for what it holds. */
+static bool look_a_while(struct loop *l) {
+    const struct lookout_kind *out = l->lookout.kind;
+    bool helped = out && out->begin(l->lookout.of);
+    for (int i = 0; i < LOOKS_A_CLOCK; i++) {
+        if (atomic_load_explicit(&l->inbox, memory_order_relaxed) || l->ready)
+            break;
+        if (helped && !out->look(l->lookout.of)) {
+            out->end(l->lookout.of);
+            helped = false;
         }
-        for (int i = 0; i < LOOKS_A_CLOCK; i++) {
-            if (atomic_load_explicit(&l->inbox, memory_order_relaxed))
-                return true;
-            if (*helped && !l->lookout.kind->look(l->lookout.of)) {
-                l->lookout.kind->end(l->lookout.of);
-                *helped = false;
-            }
-            cpu_relax();
-        }
+        cpu_relax();
     }
-    return false;
+    if (helped)
+        out->end(l->lookout.of);
+    return is_awaited(l);
 }
 
 /* Looks for a message for a while: waking a thread takes longer than most answers. */
 static bool look_on(struct loop *l, int64_t deadline) {
-    int64_t until = loop_read_clock(l) + l->spin;
-    bool helped = l->lookout.kind && l->lookout.kind->begin(l->lookout.of);
-    bool found = look_until(l, deadline < until ? deadline : until, &helped);
-    if (helped)
-        l->lookout.kind->end(l->lookout.of);
-    return found;
+    int64_t now = loop_read_clock(l), until = now + l->spin;
+    until = deadline < until ? deadline : until;
+    for (; now < until; now = loop_read_clock(l)) {
+        ask_backend_at_times(l, now);
+        if (is_awaited(l) || look_a_while(l))
+            return true;
+    }
+    return false;
 }
 
 int loop_look_on(struct loop *l, bool (*has_come)(const void *arg), const void *arg) {

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#define A_DAY TRINE_SEC(24 * 3600)
+
 /* What ends the thread's waits ends those of its main coroutine; the thread waits on for that. */
 static void cancel_main(struct strand *thread, int reason) {
     struct trine_future *f = thread->loop->main;
@@ -42,6 +44,7 @@ int trine_run_task(const trine_task *task, void *arg, const trine_run_opts *opts
     f->state = FUTURE_STARTED;
     watchdog_from_environment();
     l->spin = opts ? opts->spin : 0;
+    l->spin = l->spin < A_DAY ? l->spin : A_DAY; /* so that sums with it are in range */
     l->running = true;
     l->main = f;
     int status = -ENOMEM;

@@ -3,6 +3,8 @@
  * pages than the last). */
 #include "exec/area.h"
 
+#include "base/panic.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ unsigned area_find(const struct areas_taken *t) {
 void area_drop(struct areas_taken *t, uint8_t *areas, unsigned area, uint64_t used) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     t->is[area - 1] = false;
+    REQUIRE(used <= AREA_BYTES, "an area had %llu bytes", (unsigned long long)used);
     if (used > AREA_KEPT)
         madvise(area_at(areas, area) + AREA_KEPT,
                 ((size_t)used - AREA_KEPT + page - 1) / page * page, MADV_REMOVE);

@@ -2,7 +2,8 @@
  * program by SIGBUS; and the word that cancels can be mapped for writing by nobody after us.
  *
  * A task that was sent ahead is begun by its worker or taken back by the program, whoever swaps
- * its word first. The word is used again 256 tasks later: what is in it then is another number.
+ * its word first. The word is used again FLAG_CLAIMS_MOST tasks later: what is in it then is
+ * another number.
  *
  * Rejected: a frame that says it (a task that computes reads none), a signal as the first step (a
  * handler cannot know how much of the task's state it interrupts). */
@@ -26,7 +27,7 @@ struct both {
     flag_word claims[FLAG_CLAIMS_MOST];
     struct crash crash;
     struct stream_memory tasks, replies;
-    _Alignas(4096) uint8_t areas[AREAS][AREA_BYTES]; /* pages come when they are touched */
+    _Alignas(64 << 10) uint8_t areas[AREAS][AREA_BYTES]; /* pages come when they are touched */
 };
 
 static int memory_new(void **ret_memory, size_t size, int *ret_fd, int seals) {

@@ -134,6 +134,18 @@ static int apply_limits(struct groups *g, uint32_t worker) {
     return r;
 }
 
+/* One of that name is left from a program that was killed, and had our process id. */
+static int make_dir(struct groups *g, uint32_t worker) {
+    struct group_name name = name_of(g, worker, "");
+    int r = FAULT(mkdirat(g->dir, name.text, 0755), -1, ENOSPC);
+    if (r < 0 && errno == EEXIST) {
+        write_file(g->dir, name_of(g, worker, "/cgroup.kill").text, "1");
+        unlinkat(g->dir, name.text, AT_REMOVEDIR);
+        r = mkdirat(g->dir, name.text, 0755);
+    }
+    return r < 0 ? -errno : 0;
+}
+
 static int open_entry(struct groups *g, uint32_t worker) {
     struct group_name name = name_of(g, worker, "/cgroup.procs");
     int fd = FAULT(openat(g->dir, name.text, O_WRONLY | O_CLOEXEC), -1, EMFILE);
@@ -142,9 +154,12 @@ static int open_entry(struct groups *g, uint32_t worker) {
 
 int group_make(struct groups *g, uint32_t worker) {
     remove_left(g);
-    if (FAULT(mkdirat(g->dir, name_of(g, worker, "").text, 0755), -1, ENOSPC) < 0)
-        return -errno;
-    int r = apply_limits(g, worker);
+    int r = make_dir(g, worker);
+    if (r < 0)
+        return r;
+    r = faccessat(g->dir, name_of(g, worker, "/cgroup.kill").text, W_OK, 0) < 0 ? -ENOTSUP : 0;
+    if (r == 0)
+        r = apply_limits(g, worker);
     if (r == 0)
         r = open_entry(g, worker);
     if (r < 0)

@@ -23,8 +23,8 @@ struct groups {
 };
 
 /* Opens it, and has the kernel apply the limits to the groups in it. -ENOTSUP: it is no cgroup v2
- * directory, or has no controller for a limit; -EBUSY: there are processes in it; or what open,
- * write give. */
+ * directory, or has no controller for a limit; group_make also: a kernel before 5.14; -EBUSY: there
+ * are processes in it; or what open, write give. */
 int groups_open(struct groups *g, const char *path, const struct group_limits *limits);
 
 /* Removes what is left, and waits a second for it at the most. */

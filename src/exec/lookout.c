@@ -2,7 +2,7 @@
  * as well: it works in the supervisor's place, which sleeps, so neither need be woken.
  *
  * While it looks it holds `driving`, and the workers that are busy do not ring. The supervisor may
- * want to work meanwhile, or get a message: then the looking ends.
+ * want to work meanwhile, get a message, or have to know of a timer: then the looking ends.
  *
  * A loop looks out for one pool at a time: the first that it gave a task to while it had none
  * there. It keeps a reference, since who closes the pool does not wait until a result that was
@@ -12,12 +12,8 @@
 
 static bool begin(void *pool) {
     struct pool *p = pool;
-    if (pthread_mutex_trylock(&p->driving) != 0)
+    if (!pool_take_place(p))
         return false;
-    if (p->ended_for_good) {
-        pthread_mutex_unlock(&p->driving);
-        return false;
-    }
     LIST_EACH(node, &p->workers) {
         struct worker *w = container_of(node, struct worker, node);
         w->looked_at = w->state == WORKER_BUSY;
@@ -42,8 +38,7 @@ static bool look(void *pool) {
     }
     if (any)
         pool_settle(p);
-    return !atomic_load_explicit(&p->loop->backend->lent_wanted, memory_order_relaxed) &&
-           !atomic_load_explicit(&p->loop->inbox, memory_order_relaxed);
+    return !pool_is_wanted(p);
 }
 
 static void end(void *pool) {
@@ -55,10 +50,7 @@ static void end(void *pool) {
         w->looked_at = false;
     }
     pool_settle(p);
-    bool wake = timers_fresh(&p->loop->timers) || p->closing;
-    pthread_mutex_unlock(&p->driving);
-    if (wake)
-        loop_wake(p->loop);
+    pool_leave_place(p);
 }
 
 void pool_look_out(struct pool *p, struct trine_future *f) {

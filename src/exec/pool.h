@@ -179,9 +179,10 @@ struct pool {
     const trine_task *on_start, *on_stop;
     struct fork_request request; /* what all workers' requests have in common */
 
-    atomic_uint refs;         /* of the pool itself, and of loops that look out for it */
-    bool ended_for_good;      /* there is no supervisor any more */
-    pthread_mutex_t driving;  /* all that is the supervisor's; it lends it while it sleeps */
+    atomic_uint refs;        /* of the pool itself, and of loops that look out for it */
+    bool ended_for_good;     /* there is no supervisor any more */
+    bool missing;            /* workers are, which only the supervisor starts: that may take long */
+    pthread_mutex_t driving; /* all that is the supervisor's; it lends it while it sleeps */
     char path[WIRE_PATH_MAX]; /* of a module; not on a coroutine's stack */
 
     pthread_mutex_t lock; /* the next four; nothing else is taken under it */
@@ -234,6 +235,12 @@ void pool_give_back(struct pool *p, struct trine_future *f, int status, struct f
 
 /* processes.c: frees it when it was the last. */
 void pool_unref(struct pool *p);
+
+/* processes.c: to do the supervisor's work while it sleeps: false, it is at work or about to be.
+ * Then, whether it has to do something itself; and the end, after pool_settle. */
+bool pool_take_place(struct pool *p);
+bool pool_is_wanted(struct pool *p);
+void pool_leave_place(struct pool *p);
 
 /* lookout.c, on the owner's thread: it was submitted; it has come back, as a message. */
 void pool_look_out(struct pool *p, struct trine_future *f);

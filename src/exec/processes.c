@@ -22,6 +22,7 @@
 
 #include "base/fault.h"
 #include "base/panic.h"
+#include "core/scope.h"
 #include "core/waitq.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@
 enum { QUEUE_DEFAULT = 4096, WORKERS_MAX = 1024 };
 #define RESULT_DEFAULT ((size_t)64 << 20)
 #define GRACE_DEFAULT TRINE_MS(100)
+#define SPIN_MOST TRINE_SEC(24 * 3600)
 
 static struct pool *of(struct trine_executor *e) {
     return container_of(e, struct pool, base);
@@ -128,10 +130,17 @@ void pool_make_room(struct pool *p) {
     taken_wake(&in, 0);
 }
 
-/* A thread without coroutines has nothing to do for the tasks that come back meanwhile. */
+/* Has the thread nothing to do for the tasks that come back meanwhile? */
+static bool only_waits(const struct strand *self) {
+    for (const struct scope *s = self->scope; s; s = s->outer)
+        if (s->waiting || s->policy == TRINE_FIRST)
+            return false;
+    return !self->stack;
+}
+
 static int await_room(struct waiter *w, struct strand *self) {
     static const unsigned all = UINT_MAX;
-    self->loop->awaited = self->stack ? NULL : &all;
+    self->loop->awaited = only_waits(self) ? &all : NULL;
     int r = waitq_park(w, "room in a process pool");
     self->loop->awaited = NULL;
     return r;
@@ -164,21 +173,46 @@ static int enter_queue(struct pool *p) {
     }
 }
 
+bool pool_take_place(struct pool *p) {
+    struct loop *l = p->loop;
+    if (atomic_load_explicit(&l->sleeping, memory_order_relaxed) == LOOP_AWAKE ||
+        pthread_mutex_trylock(&p->driving) != 0)
+        return false;
+    if (!p->ended_for_good && !atomic_load(&l->backend->lent_wanted))
+        return true;
+    pthread_mutex_unlock(&p->driving);
+    return false;
+}
+
+static bool supervisor_has_to_know(const struct pool *p) {
+    return timers_fresh(&p->loop->timers) || p->closing || p->missing;
+}
+
+bool pool_is_wanted(struct pool *p) {
+    return supervisor_has_to_know(p) || atomic_load(&p->loop->backend->lent_wanted) ||
+           atomic_load_explicit(&p->loop->inbox, memory_order_relaxed);
+}
+
+void pool_leave_place(struct pool *p) {
+    struct loop *l = p->loop;
+    bool wake = supervisor_has_to_know(p);
+    pthread_mutex_unlock(
+        &p->driving); /* *p may be gone from now on, if all of its tasks are back */
+    if (wake)
+        loop_wake(l);
+}
+
 /* What the supervisor would do, while it sleeps: two threads need not change places for that. Not
  * before what was posted to it already. False: it is at work. */
 static bool submit_in_place(struct pool *p, struct trine_future *f) {
-    if (atomic_load_explicit(&p->loop->sleeping, memory_order_relaxed) == LOOP_AWAKE ||
-        pthread_mutex_trylock(&p->driving) != 0)
+    if (!pool_take_place(p))
         return false;
-    bool next = !atomic_load(&p->loop->inbox), wake = false;
+    bool next = !atomic_load(&p->loop->inbox);
     if (next) {
         submission_arrived(&f->control);
         pool_settle(p);
-        wake = timers_fresh(&p->loop->timers) || p->closing;
     }
-    pthread_mutex_unlock(&p->driving);
-    if (wake)
-        loop_wake(p->loop);
+    pool_leave_place(p);
     return next;
 }
 
@@ -324,11 +358,12 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     const trine_processes_opts *o = opts ? opts : &defaults;
     zygote_require_init();
     REQUIRE(o->size == sizeof(*o), "trine_processes_opts.size is %u: set it to sizeof", o->size);
-    REQUIRE(
-        o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->grace >= 0 && o->limit_cpu >= 0 &&
-            (o->cgroup || !o->cpu_percent) && o->max_age >= 0 && o->max_result <= WIRE_BODY_MAX,
-        "trine_processes_opts: at most %d workers, no time negative, cpu_percent with cgroup only",
-        WORKERS_MAX);
+    REQUIRE(o->workers <= WORKERS_MAX && o->task_timeout >= 0 && o->grace >= 0 &&
+                o->limit_cpu >= 0 && o->spin <= SPIN_MOST && (o->cgroup || !o->cpu_percent) &&
+                o->max_age >= 0 && o->max_result <= WIRE_BODY_MAX,
+            "trine_processes_opts: at most %d workers, no time negative, a spin of at most a day, "
+            "cpu_percent with cgroup only",
+            WORKERS_MAX);
     size_t arg_size = o->on_start ? o->on_start->size : 0;
     if (o->on_stop && o->on_stop->size > arg_size)
         arg_size = o->on_stop->size;

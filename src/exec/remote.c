@@ -266,9 +266,11 @@ static void fill_area(struct worker *w, unsigned area, const struct trine_future
     memcpy(area_at(w->memory.areas, area), body.iov_base, body.iov_len);
 }
 
-static void leave_area(struct worker *w, const struct frame *task, uint64_t used) {
+/* The task is done with its area, in which `result` bytes lay at the end. */
+static void leave_area(struct worker *w, const struct frame *task, uint64_t result) {
     if (task->area)
-        area_drop(&w->areas, w->memory.areas, task->area, used);
+        area_drop(&w->areas, w->memory.areas, task->area,
+                  task->body > result ? task->body : result);
 }
 
 void worker_give_task(struct worker *w, struct trine_future *f, const struct place *place) {
@@ -320,7 +322,7 @@ struct trine_future *worker_take_back(struct worker *w, unsigned i) {
     if (!f || !flag_take_back(&w->memory, a->frame.sequence))
         return NULL;
     a->future = NULL;
-    leave_area(w, &a->frame, a->frame.body);
+    leave_area(w, &a->frame, 0);
     trim(w);
     w->out_done =
         WIRE_HEADER + frame_follows(&newest(w)->frame); /* all of what is ahead was sent */
@@ -380,6 +382,7 @@ static int take_header(struct worker *w) {
         violation(w, wrong);
         return -EPROTO;
     }
+    w->direct = false;
     if (w->reply.body == 0)
         return 0;
     struct trine_future *f = worker_task(w);
@@ -435,10 +438,6 @@ static void empty_area(struct worker *w, const struct trine_future *f) {
     memcpy(body_place(w), f->task ? area + f->task->first_out : area, w->reply.body);
 }
 
-static uint64_t larger(uint64_t a, uint64_t b) {
-    return a > b ? a : b;
-}
-
 /* The frame is complete. */
 static void take_frame(struct worker *w) {
     struct pool *p = w->pool;
@@ -467,7 +466,7 @@ static void take_frame(struct worker *w) {
     struct failure *failure = NULL;
     if (w->reply.area)
         empty_area(w, f);
-    leave_area(w, &worker_sent(w, 0)->frame, larger(w->reply.body, worker_sent(w, 0)->frame.body));
+    leave_area(w, &worker_sent(w, 0)->frame, w->reply.area ? w->reply.body : 0);
     if (w->reply.type == FRAME_REFUSED)
         failure = refusal(w);
     else if (w->reply.body > 0 && f->task && !w->direct)

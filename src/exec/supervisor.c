@@ -1,6 +1,7 @@
 /* supervisor.c - the pool's own thread. It holds the queue and the workers, pairs them, replaces
  * workers that died, and gives each task back once. It is an ordinary thread that parks until the
- * pool is closed; all is done in callbacks of its loop, so nothing here needs a lock.
+ * pool is closed; all is done in callbacks of its loop, or by another thread in its place while it
+ * sleeps, so nothing here needs a lock but `driving`.
  *
  * Invariants: a future is in `queue`, or was sent to one worker, or was given back. There are
  * `workers_wanted` workers that are not on their way out, unless `retry` runs or the pool leaves.
@@ -148,6 +149,10 @@ static void dispatch(struct pool *p) {
 
 void pool_settle(void *pool) {
     struct pool *p = pool;
+    if (p->missing && loop_here() == p->loop) {
+        p->missing = false;
+        start_missing(p);
+    }
     dispatch(p);
     LIST_EACH(node, &p->workers) {
         worker_wake_if_due(container_of(node, struct worker, node));
@@ -201,7 +206,7 @@ void pool_task_done(struct pool *p, struct worker *w, struct trine_future *f, in
         worker_return_ahead(w);
     if (w->used_up && w->state == WORKER_IDLE) {
         worker_leave(w);
-        start_missing(p);
+        p->missing = true;
     }
     pool_give_back(p, f, status, failure);
 }
@@ -295,6 +300,14 @@ static struct failure *explain_death(const struct worker *w, const struct worker
     return failure;
 }
 
+/* Of its cgroup. A process that the worker had started may have been the one, earlier. */
+static bool was_short_of_memory(struct worker *w, const struct worker_report *report) {
+    struct pool *p = w->pool;
+    return groups_are_used(&p->groups) && p->limit_memory && report &&
+           report->kind == REPORT_ENDED && WIFSIGNALED(report->status) &&
+           WTERMSIG(report->status) == SIGKILL && group_was_short_of_memory(&p->groups, w->number);
+}
+
 /* The task of a worker that is gone: given back, or to be run elsewhere. */
 static void settle_task(struct pool *p, struct worker *w, struct trine_future *f,
                         const struct worker_report *report, bool begun, const char *text) {
@@ -317,7 +330,7 @@ static void settle_task(struct pool *p, struct worker *w, struct trine_future *f
         struct list *queue = queue_of(p, f);
         p->left--;
         list_push(queue == &p->queue ? &p->again : queue, &f->in_queue);
-    } else if (groups_are_used(&p->groups) && group_was_short_of_memory(&p->groups, w->number)) {
+    } else if (was_short_of_memory(w, report)) {
         pool_give_back(p, f, -ENOMEM,
                        failure_new(SIGKILL, "memory limit of %g MiB, in its cgroup",
                                    (double)p->limit_memory / (1 << 20)));

@@ -71,7 +71,8 @@ static const char *check_module(const struct frame *f) {
 static const char *check(const struct frame *f) {
     if (f->body > WIRE_BODY_MAX)
         return "a body that is too long";
-    if (f->area && ((f->type != FRAME_TASK && f->type != FRAME_RESULT) || f->body > AREA_BYTES))
+    if (f->area && (f->body == 0 || f->body > AREA_BYTES ||
+                    (f->type != FRAME_TASK && f->type != FRAME_RESULT)))
         return "a body in an area that it cannot be in";
     if (f->type == FRAME_TASK)
         return check_task(f);

@@ -86,7 +86,7 @@ static bool spin(struct worker *w, struct stream *s) {
         return false;
     do
         for (int i = 0; i < SPINS; i++) {
-            if (stream_ready(s))
+            if (stream_ready(s) || atomic_load_explicit(&s->memory->closed, memory_order_relaxed))
                 return true;
             cpu_relax();
         }

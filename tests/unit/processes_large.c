@@ -165,6 +165,47 @@ TEST(bytes_of_any_size_go_there_and_back) {
     trine_executor_close(&pool);
 }
 
+/* Counts the bytes of its argument that are wrong, and gives as many as were wished. */
+static int inspect(trine_bytes in, trine_buf *out) {
+    struct wish wish;
+    memcpy(&wish, in.ptr, sizeof(wish));
+    const uint8_t *from = in.ptr;
+    size_t wrong = 0;
+    for (size_t i = sizeof(wish); i < in.len; i++)
+        wrong += from[i] != pattern(i, 7);
+    int r = trine_buf_reserve(out, wish.len);
+    memcpy(out->ptr, &wrong, sizeof(wrong));
+    out->len = wish.len;
+    return r;
+}
+TRINE_BYTES_TASK(inspect);
+
+enum { NEIGHBOURS = 8, NEIGHBOUR = 2 * AREA_LEAST };
+
+/* A result that is too large for an area is nothing to those that are ahead of it there. */
+TEST(a_very_large_result_leaves_other_arguments_alone) {
+    static uint8_t in[NEIGHBOURS][NEIGHBOUR];
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    trine_buf out[NEIGHBOURS] = {{0}};
+    TRINE_SCOPE(s);
+    for (int k = 0; k < NEIGHBOURS; k++) {
+        for (size_t i = 0; i < NEIGHBOUR; i++)
+            in[k][i] = pattern(i, 7);
+        struct wish wish = {k % 4 == 3 ? sizeof(size_t) : (size_t)40 * MIB};
+        memcpy(in[k], &wish, sizeof(wish));
+        trine_start_bytes(s, pool, inspect, ((trine_bytes){in[k], NEIGHBOUR}), &out[k]);
+    }
+    CHECK_OK(trine_join(s));
+    for (int k = 0; k < NEIGHBOURS; k++) {
+        size_t wrong;
+        memcpy(&wrong, out[k].ptr, sizeof(wrong));
+        CHECK_EQ(wrong, 0);
+        trine_buf_free(&out[k]);
+    }
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
 /* --- what is left --- */
 
 static size_t shared_memory_of(const char *process) {
@@ -220,6 +261,42 @@ TEST(a_result_in_another_area_fails_its_task) {
     trine_future *f = trine_start(s, pool, lie, &l);
     CHECK_EQ(trine_join(s), -EPROTO);
     CHECK(strstr(trine_error_of(f)->detail, "a result in the area of another task"));
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+/* Says that its result, of no bytes, lies in its area: after one that came by the stream. */
+static int lie_about_nothing(trine_bytes in, trine_buf *out) {
+    (void)in, (void)out;
+    struct frame frame = {.type = FRAME_RESULT, .worker = 1, .sequence = 2, .body = 1, .area = 1};
+    uint8_t header[WIRE_HEADER];
+    wire_encode(&frame, header);
+    header[24] = 0; /* the body's length */
+    say(header, sizeof(header));
+    raise(SIGSTOP);
+    return 0;
+}
+TRINE_BYTES_TASK(lie_about_nothing);
+
+struct small {
+    int value;
+};
+
+static int raise_it(struct small *s) {
+    s->value++;
+    return 0;
+}
+TRINE_TASK(raise_it, struct small);
+
+TEST(a_result_of_nothing_in_an_area_fails_its_task) {
+    static uint8_t in[NEIGHBOUR];
+    trine_buf out = {0};
+    struct small one = {1};
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    CHECK_OK(trine_map_all(pool, raise_it, &one, 1));
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_start_bytes(s, pool, lie_about_nothing, ((trine_bytes){in, sizeof(in)}), &out);
+    CHECK_EQ(trine_join(s), -EPROTO);
     trine_scope_close(&s);
     trine_executor_close(&pool);
 }

@@ -198,9 +198,118 @@ TEST(two_loops_look_on) {
     trine_executor_close(&c.pool);
 }
 
-/* --- the end --- */
+/* --- what it does in the supervisor's place --- */
+
+static int report_and_wait(struct number *n) {
+    (void)n;
+    int r = trine_progress("x", 1);
+    while (r == 0 && !trine_cancelled())
+        usleep(1000);
+    return r < 0 ? r : -ECANCELED;
+}
+TRINE_TASK(report_and_wait, struct number);
+
+static int follow(struct scene *c) {
+    trine_channel *pieces = trine_channel_new(sizeof(trine_buf), 4);
+    struct number n = {0};
+    trine_buf piece;
+    CHECK(pieces);
+    {
+        TRINE_SCOPE(s);
+        CHECK_OK(trine_submit_opts(s, c->pool, report_and_wait, &n, .progress = pieces));
+        CHECK_OK(trine_channel_recv(pieces, &piece));
+        trine_buf_free(&piece);
+        trine_scope_cancel(s, -ECANCELED);
+        CHECK_EQ(trine_join(s), -ECANCELED);
+    }
+    trine_channel_free(&pieces);
+    return 0;
+}
+TRINE_TASK(follow, struct scene);
+
+TEST(a_piece_wakes_who_follows) {
+    struct scene c = {.pool = pool_open((trine_processes_opts){.workers = 1})};
+    for (int i = 0; i < 5; i++)
+        CHECK_OK(look_on(&follow_task, &c));
+    trine_executor_close(&c.pool);
+}
 
 static atomic_int submitted;
+
+static int take_a_while(struct number *n) {
+    usleep(50000);
+    n->out = 1;
+    return 0;
+}
+TRINE_TASK(take_a_while, struct number);
+
+static void *submit_one_for_the_worker(void *arg) {
+    struct scene *c = arg;
+    struct number n = {0};
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_submit_opts(s, c->pool, take_a_while, &n, .worker = 1));
+    atomic_store(&submitted, 1);
+    CHECK_OK(trine_join(s));
+    return NULL;
+}
+
+static int wait_behind_it(struct scene *c) {
+    struct number n = {.in = 1};
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    CHECK_OK(trine_submit_opts(s, c->pool, run_for_ever, &n, .worker = 1, .timeout = TRINE_MS(20)));
+    CHECK_EQ(trine_join(s), -ETIME);
+    return 0;
+}
+TRINE_TASK(wait_behind_it, struct scene);
+
+/* It is given to its worker by who looks on, and its time counts from then. */
+TEST(a_limit_holds_for_a_task_that_was_given_out_meanwhile) {
+    struct scene c = {.pool = pool_open((trine_processes_opts){.workers = 1})};
+    pthread_t other;
+    check_one(c.pool, 1);
+    atomic_store(&submitted, 0);
+    CHECK_EQ(pthread_create(&other, NULL, submit_one_for_the_worker, &c), 0);
+    while (!atomic_load(&submitted))
+        usleep(10);
+    CHECK_OK(look_on(&wait_behind_it_task, &c));
+    CHECK_EQ(pthread_join(other, NULL), 0);
+    trine_executor_close(&c.pool);
+}
+
+static int new_workers(struct scene *c) {
+    for (int i = 0; i < 20; i++)
+        check_one(c->pool, i);
+    return 0;
+}
+TRINE_TASK(new_workers, struct scene);
+
+TEST(workers_are_replaced_meanwhile) {
+    struct scene c = {.pool = pool_open((trine_processes_opts){.workers = 1, .max_tasks = 1})};
+    CHECK_OK(look_on(&new_workers_task, &c));
+    trine_executor_close(&c.pool);
+}
+
+/* --- the end --- */
+
+struct mark {
+    char path[64];
+};
+
+static int leave_mark(struct mark *m) {
+    FILE *file = fopen(m->path, "we");
+    return file ? fclose(file) : -errno;
+}
+TRINE_TASK(leave_mark, struct mark);
+
+TEST(workers_that_look_on_for_an_hour_are_let_go) {
+    struct mark mark;
+    snprintf(mark.path, sizeof(mark.path), "/tmp/trine-spin-%d", (int)getpid());
+    trine_executor *pool = pool_open((trine_processes_opts){
+        .workers = 1, .spin = AN_HOUR, .on_stop = &leave_mark_task, .hook_arg = &mark});
+    check_one(pool, 1);
+    trine_executor_close(&pool);
+    CHECK_OK(unlink(mark.path)); /* it was not killed */
+}
 
 static int wait_for_the_last(struct scene *c) {
     struct number n = {.in = 1};
