@@ -27,7 +27,13 @@ struct both {
     flag_word claims[FLAG_CLAIMS_MOST];
     struct crash crash;
     struct stream_memory tasks, replies;
-    _Alignas(64 << 10) uint8_t areas[AREAS][AREA_BYTES]; /* pages come when they are touched */
+};
+
+/* Behind it the areas, on pages of any size; those come when they are touched. */
+enum {
+    PAGE_MOST = 64 << 10,
+    AREAS_AT = (sizeof(struct both) + PAGE_MOST - 1) / PAGE_MOST * PAGE_MOST,
+    BOTH_BYTES = AREAS_AT + AREAS * AREA_BYTES
 };
 
 static int memory_new(void **ret_memory, size_t size, int *ret_fd, int seals) {
@@ -55,7 +61,7 @@ int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
     int r = memory_new(&cancel, CANCEL_BYTES, &ret_fds[FLAG_CANCEL], F_SEAL_FUTURE_WRITE);
     if (r < 0)
         return r;
-    r = memory_new(&memory, sizeof(struct both), &ret_fds[FLAG_CLAIMS], 0);
+    r = memory_new(&memory, BOTH_BYTES, &ret_fds[FLAG_CLAIMS], 0);
     if (r < 0) {
         munmap(cancel, CANCEL_BYTES);
         close(ret_fds[FLAG_CANCEL]);
@@ -67,14 +73,14 @@ int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
                                 .crash = &b->crash,
                                 .in.memory = &b->replies,
                                 .out.memory = &b->tasks,
-                                .areas = b->areas[0]};
+                                .areas = (uint8_t *)b + AREAS_AT};
     return 0;
 }
 
 bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
     void *cancel = mmap(NULL, CANCEL_BYTES, PROT_READ, MAP_SHARED, fds[FLAG_CANCEL], 0);
     struct both *b =
-        mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE, MAP_SHARED, fds[FLAG_CLAIMS], 0);
+        mmap(NULL, BOTH_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FLAG_CLAIMS], 0);
     if (cancel == MAP_FAILED || b == MAP_FAILED)
         return false;
     *ret_flags = (struct flags){.cancel = cancel,
@@ -82,13 +88,13 @@ bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
                                 .crash = &b->crash,
                                 .in.memory = &b->tasks,
                                 .out.memory = &b->replies,
-                                .areas = b->areas[0]};
+                                .areas = (uint8_t *)b + AREAS_AT};
     return true;
 }
 
 void flags_free(struct flags *flags) {
     munmap(flags->cancel, CANCEL_BYTES);
-    munmap(container_of(flags->claims, struct both, claims), sizeof(struct both));
+    munmap(container_of(flags->claims, struct both, claims), BOTH_BYTES);
 }
 
 static flag_word *claim_of(const struct flags *flags, uint64_t sequence) {

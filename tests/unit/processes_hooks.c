@@ -114,8 +114,8 @@ TEST(workers_that_cannot_be_prepared_fail_the_tasks_with_the_reason) {
     trine_future *f = trine_start(s, pool, look, &l);
     CHECK_OK(trine_await(f, NULL));
     CHECK_EQ(trine_error_of(f)->code, -EAGAIN);
-    const char *words[] = {"no worker process could be started", "(on_start, sandbox, cgroup) failed",
-                           strerror(ENOTCONN)};
+    const char *words[] = {"no worker process could be started",
+                           "(on_start, sandbox, cgroup) failed", strerror(ENOTCONN)};
     for (int i = 0; i < 3; i++)
         if (!strstr(trine_error_of(f)->detail, words[i]))
             test_fail(__FILE__, __LINE__, "no \"%s\" in: %s", words[i], trine_error_of(f)->detail);
