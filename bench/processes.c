@@ -2,8 +2,8 @@
  *   processes/noop     64-byte structs, one task each, from one map: k/s
  *   processes/await    one such task at a time, submitted and awaited: us
  *   processes/spin     the same in a loop that looks on for a while before it sleeps: us
- *   processes/await_by_hand  a bare futex there and an eventfd back, which is what a round takes:
- * us processes/64k      64 KiB there and back, each byte rewritten by the worker: MB/s each way
+ *   processes/await_by_hand  a bare futex to another CPU and an eventfd back: us
+ *   processes/64k      64 KiB there and back, each byte rewritten by the worker: MB/s each way
  *   processes/1m       1 MiB, likewise
  *   processes/cold     from the call that opens a pool to the first result: ms
  *   processes/speedup  CPU-bound work on one worker a CPU, against one after another: times
@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -110,6 +111,21 @@ _Noreturn static void answer_by_hand(struct by_hand *h, int bell) {
     }
 }
 
+/* The two ends on two CPUs, if there are so many; where the kernel leaves them on one it is no
+ * wake-up of another. -1: on any. */
+static void stay_on(int cpu) {
+    static cpu_set_t all;
+    cpu_set_t one;
+    if (!CPU_COUNT(&all))
+        sched_getaffinity(0, sizeof(all), &all);
+    CPU_ZERO(&one);
+    for (int i = 0, nth = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &all) && nth++ == cpu)
+            CPU_SET(i, &one);
+    const cpu_set_t *set = CPU_COUNT(&one) ? &one : &all;
+    sched_setaffinity(0, sizeof(*set), set);
+}
+
 static double awaits_by_hand(void *unused) {
     (void)unused;
     struct by_hand *h =
@@ -118,9 +134,12 @@ static double awaits_by_hand(void *unused) {
     struct epoll_event event = {.events = EPOLLIN};
     if (h == MAP_FAILED || bell < 0 || epoll_ctl(set, EPOLL_CTL_ADD, bell, &event) < 0)
         bench_fail("a futex and an eventfd", errno);
+    stay_on(0);
     pid_t child = fork();
-    if (child == 0)
+    if (child == 0) {
+        stay_on(1);
         answer_by_hand(h, bell);
+    }
     double start = bench_ns();
     for (int i = 0; i < ROUNDS; i++) {
         uint64_t times;
@@ -132,6 +151,7 @@ static double awaits_by_hand(void *unused) {
             bench_fail("a round by hand", i);
     }
     double us = (bench_ns() - start) / ROUNDS / 1e3;
+    stay_on(-1);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     munmap(h, sizeof(*h));

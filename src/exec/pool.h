@@ -185,10 +185,13 @@ struct pool {
     pthread_mutex_t driving; /* all that is the supervisor's; it lends it while it sleeps */
     char path[WIRE_PATH_MAX]; /* of a module; not on a coroutine's stack */
 
-    pthread_mutex_t lock; /* the next four; nothing else is taken under it */
+    pthread_mutex_t lock; /* the next seven; nothing else is taken under it */
     unsigned queue_limit;
     unsigned queued; /* accepted and not handed to a worker yet */
     bool closed;
+    struct trine_future **incoming; /* submitted since the supervisor looked, in order */
+    unsigned incoming_count;
+    bool incoming_told;     /* `arrivals` is on its way */
     struct list submitters; /* who waits for the queue; struct waiter */
 
     atomic_size_t live; /* accepted, not given back yet */
@@ -197,7 +200,8 @@ struct pool {
     struct strand *strand; /* the thread's own */
     int open_result;
     struct strand *waiter; /* of open or close */
-    struct message opened, close, ended;
+    struct message opened, close, ended, arrivals;
+    struct trine_future **arriving; /* the supervisor's, which it swaps for `incoming` */
 
     bool closing, leaving; /* no more submissions come; the workers have been let go */
     struct list queue;     /* of futures */

@@ -1,10 +1,12 @@
 /* processes.c - the process executor as other threads see it: open, submit, cancel, close. All work
  * is done by the pool's supervisor thread; what is here hands messages to it.
  *
- * A future has one control message, which must not be posted again before it was handled, and the
- * record must not go back to its owner while that message is under way. `phase` sees to both:
+ * Submitted tasks lie in an array, `incoming`, which the supervisor takes as a whole: who walks a
+ * chain of messages waits for a cache line for each. A future has one control message, which must
+ * not be posted again before it was handled, and the record must not go back to its owner while
+ * that message is under way. `phase` sees to both:
  *
- *     owner:       NONE -> SUBMITTED            submit() posts control
+ *     owner:       NONE -> SUBMITTED            submit() adds it to the incoming, or posts control
  *                  SUBMITTED -> _CANCEL         cancel(); nothing is posted, the supervisor looks
  *                  HELD -> CANCELLING           cancel() posts control
  *     supervisor:  SUBMITTED* -> HELD           the submission has arrived
@@ -33,7 +35,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { QUEUE_DEFAULT = 4096, WORKERS_MAX = 1024 };
+enum { QUEUE_DEFAULT = 4096, INCOMING_MOST = 4096, WORKERS_MAX = 1024 };
 #define RESULT_DEFAULT ((size_t)64 << 20)
 #define GRACE_DEFAULT TRINE_MS(100)
 #define SPIN_MOST TRINE_SEC(24 * 3600)
@@ -98,15 +100,43 @@ static void cancel_arrived(struct message *m) {
     pool_task_cancelled(p, f);
 }
 
-static void submission_arrived(struct message *m) {
-    struct trine_future *f = container_of(m, struct trine_future, control);
-    struct pool *p = of(f->on);
+static void task_arrived(struct pool *p, struct trine_future *f) {
     if (atomic_exchange(&f->phase, PHASE_HELD) == PHASE_SUBMITTED) {
         pool_task_arrived(p, f);
         return;
     }
     p->left++;
     pool_give_back(p, f, -ECANCELED, NULL);
+}
+
+static void submission_arrived(struct message *m) {
+    struct trine_future *f = container_of(m, struct trine_future, control);
+    task_arrived(of(f->on), f);
+}
+
+/* What the supervisor will touch of it, and its owner has in its cache. */
+static void fetch(const struct trine_future *f) {
+    __builtin_prefetch(&f->phase, 1);
+    __builtin_prefetch(&f->task);
+    __builtin_prefetch(&f->cancel, 1);
+}
+
+static void incoming_arrived(struct message *m) {
+    enum { AHEAD = 8 };
+    struct pool *p = container_of(m, struct pool, arrivals);
+    pthread_mutex_lock(&p->lock);
+    struct trine_future **all = p->incoming;
+    unsigned n = p->incoming_count;
+    p->incoming = p->arriving;
+    p->arriving = all;
+    p->incoming_count = 0;
+    p->incoming_told = false;
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            fetch(all[i + AHEAD]);
+        task_arrived(p, all[i]);
+    }
 }
 
 static void close_arrived(struct message *m) {
@@ -146,18 +176,47 @@ static int await_room(struct waiter *w, struct strand *self) {
     return r;
 }
 
+/* Where a task is that has a place in the queue. */
+enum entry {
+    ENTRY_FIRST, /* nowhere yet: none is before it, and the supervisor sleeps */
+    ENTRY_ADDED, /* among the incoming */
+    ENTRY_TELL,  /* the same, and the supervisor is to be told */
+    ENTRY_ALONE  /* nowhere: there are too many of them */
+};
+
+/* Under the lock. */
+static enum entry add_incoming(struct pool *p, struct trine_future *f) {
+    if (p->incoming_count == INCOMING_MOST)
+        return ENTRY_ALONE;
+    p->incoming[p->incoming_count++] = f;
+    if (p->incoming_told)
+        return ENTRY_ADDED;
+    p->incoming_told = true;
+    return ENTRY_TELL;
+}
+
+/* Under the lock, there is room. */
+static enum entry enter(struct pool *p, struct trine_future *f) {
+    p->queued++;
+    atomic_fetch_add(&p->live, 1);
+    pool_look_out(p, f);
+    bool cancelled = atomic_load_explicit(&f->cancel, memory_order_relaxed);
+    atomic_store_explicit(&f->phase, cancelled ? PHASE_SUBMITTED_CANCEL : PHASE_SUBMITTED,
+                          memory_order_relaxed); /* it is published with the task */
+    bool asleep = atomic_load_explicit(&p->loop->sleeping, memory_order_relaxed) != LOOP_AWAKE;
+    return asleep && !p->incoming_count ? ENTRY_FIRST : add_incoming(p, f);
+}
+
 /* Takes a place in the queue: 0, or why there is none. A callback on the loop's own stack cannot
  * wait and goes over the bound (see executor.h). */
-static int enter_queue(struct pool *p) {
+static int enter_queue(struct pool *p, struct trine_future *f, enum entry *ret_entry) {
     struct strand *self = strand_self();
     for (;;) { /* room first: who was let in and cancelled at once must not let it lie */
         pthread_mutex_lock(&p->lock);
         if (p->closed || p->queued < p->queue_limit || !self) {
             bool closed = p->closed;
-            if (!closed) {
-                p->queued++;
-                atomic_fetch_add(&p->live, 1);
-            }
+            if (!closed)
+                *ret_entry = enter(p, f);
             pthread_mutex_unlock(&p->lock);
             return closed ? -ESHUTDOWN : 0;
         }
@@ -209,7 +268,7 @@ static bool submit_in_place(struct pool *p, struct trine_future *f) {
         return false;
     bool next = !atomic_load(&p->loop->inbox);
     if (next) {
-        submission_arrived(&f->control);
+        task_arrived(p, f);
         pool_settle(p);
     }
     pool_leave_place(p);
@@ -222,16 +281,23 @@ static int submit(struct trine_executor *e, struct trine_future *f) {
             "the task %s, started at %s, is for worker %u of a pool that has %u", future_name(f),
             f->site, f->own.worker, p->workers_wanted);
     atomic_store_explicit(&f->phase, PHASE_NONE, memory_order_relaxed);
-    int r = enter_queue(p);
+    enum entry entry;
+    int r = enter_queue(p, f, &entry);
     if (r < 0)
         return r;
-    pool_look_out(p, f);
-    f->control.handle = submission_arrived;
-    bool cancelled = atomic_load_explicit(&f->cancel, memory_order_relaxed);
-    atomic_store_explicit(&f->phase, cancelled ? PHASE_SUBMITTED_CANCEL : PHASE_SUBMITTED,
-                          memory_order_relaxed); /* it is published with the message */
-    if (!submit_in_place(p, f))
+    if (entry == ENTRY_FIRST) {
+        if (submit_in_place(p, f))
+            return 0;
+        pthread_mutex_lock(&p->lock);
+        entry = add_incoming(p, f);
+        pthread_mutex_unlock(&p->lock);
+    }
+    if (entry == ENTRY_TELL)
+        loop_post(p->loop, &p->arrivals);
+    if (entry == ENTRY_ALONE) {
+        f->control.handle = submission_arrived;
         loop_post(p->loop, &f->control);
+    }
     return 0;
 }
 
@@ -261,13 +327,19 @@ static void ended(struct message *m) {
     strand_unpark(p->waiter, 0);
 }
 
+static void pool_free_memory(struct pool *p) {
+    free(p->incoming);
+    free(p->arriving);
+    free(p->seats);
+    free(p);
+}
+
 void pool_unref(struct pool *p) {
     if (atomic_fetch_sub(&p->refs, 1) != 1)
         return;
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->driving);
-    free(p->seats);
-    free(p);
+    pool_free_memory(p);
 }
 
 static void close_pool(struct trine_executor *e) {
@@ -300,8 +372,10 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     p->refs = 1;
     p->workers_wanted = o->workers ? o->workers : trine_usable_cpus();
     p->seats = FAULT(calloc(p->workers_wanted, sizeof(p->seats[0])), NULL, ENOMEM);
-    if (!p->seats) {
-        free(p);
+    p->incoming = FAULT(calloc(INCOMING_MOST, sizeof(p->incoming[0])), NULL, ENOMEM);
+    p->arriving = FAULT(calloc(INCOMING_MOST, sizeof(p->arriving[0])), NULL, ENOMEM);
+    if (!p->seats || !p->incoming || !p->arriving) {
+        pool_free_memory(p);
         return NULL;
     }
     for (unsigned i = 0; i < p->workers_wanted; i++)
@@ -330,6 +404,7 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     list_init(&p->unused);
     p->opened.handle = opened;
     p->close.handle = close_arrived;
+    p->arrivals.handle = incoming_arrived;
     p->ended.handle = ended;
     return p;
 }

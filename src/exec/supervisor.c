@@ -168,9 +168,7 @@ void pool_task_returned(struct pool *p, struct trine_future *f) {
 }
 
 void pool_task_arrived(struct pool *p, struct trine_future *f) {
-    f->executor_data = NULL;      /* see struct misfortunes */
-    __builtin_prefetch(&f->task); /* for when it is sent, and when its answer comes */
-    __builtin_prefetch(&f->cancel);
+    f->executor_data = NULL; /* see struct misfortunes */
     list_push(queue_of(p, f), &f->in_queue);
     fail_queue_if_broken(p);
     if (++p->arrived == ARRIVED_MOST) /* workers need not wait for all that were submitted */
