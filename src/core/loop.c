@@ -188,13 +188,14 @@ static bool look_a_while(struct loop *l) {
     return is_awaited(l);
 }
 
-/* Looks for a message for a while: waking a thread takes longer than most answers. */
+/* Looks for a message for a while: waking a thread takes longer than most answers. True: the turn
+ * is over; one has come, or a timer that was started meanwhile has to be settled. */
 static bool look_on(struct loop *l, int64_t deadline) {
     int64_t now = loop_read_clock(l), until = now + l->spin;
     until = deadline < until ? deadline : until;
     for (; now < until; now = loop_read_clock(l)) {
         ask_backend_at_times(l, now);
-        if (is_awaited(l) || look_a_while(l))
+        if (is_awaited(l) || timers_fresh(&l->timers) || look_a_while(l))
             return true;
     }
     return false;

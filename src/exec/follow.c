@@ -34,6 +34,14 @@ void worker_offer_piece(struct worker *w) {
     loop_timer_start(l, &w->offer, w->offer_every);
 }
 
+void worker_drop_piece(struct worker *w) {
+    if (!w->piece_waits)
+        return;
+    trine_buf_free(&w->piece);
+    w->piece_waits = false;
+    loop_timer_stop(w->pool->loop, &w->offer);
+}
+
 void worker_offer_again(struct timer *offer) {
     struct worker *w = container_of(offer, struct worker, offer);
     worker_offer_piece(w);

@@ -8,10 +8,10 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ struct group_name {
 
 static struct group_name name_of(const struct groups *g, uint32_t worker, const char *file) {
     struct group_name n;
-    snprintf(n.text, sizeof(n.text), "trine-%d-%u-%u%s", (int)getpid(), g->pool, worker, file);
+    snprintf(n.text, sizeof(n.text), "trine-%08x-%u%s", g->pool, worker, file);
     return n;
 }
 
@@ -75,7 +75,7 @@ static int enable(int dir, const char *controller) {
 }
 
 int groups_open(struct groups *g, const char *path, const struct group_limits *limits) {
-    static atomic_uint pools;
+    uint32_t mark; /* no other pool's, of any program that was given the directory */
     int dir = FAULT(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), -1, EMFILE);
     struct statfs kind;
     if (dir < 0)
@@ -85,11 +85,13 @@ int groups_open(struct groups *g, const char *path, const struct group_limits *l
         r = enable(dir, "memory");
     if (r == 0 && limits->cpu_percent)
         r = enable(dir, "cpu");
+    if (r == 0 && getrandom(&mark, sizeof(mark), 0) != sizeof(mark))
+        r = -EAGAIN;
     if (r < 0) {
         close(dir);
         return r;
     }
-    *g = (struct groups){.dir = dir, .pool = atomic_fetch_add(&pools, 1) + 1, .limits = *limits};
+    *g = (struct groups){.dir = dir, .pool = mark | 1, .limits = *limits};
     return 0;
 }
 
@@ -134,18 +136,6 @@ static int apply_limits(struct groups *g, uint32_t worker) {
     return r;
 }
 
-/* One of that name is left from a program that was killed, and had our process id. */
-static int make_dir(struct groups *g, uint32_t worker) {
-    struct group_name name = name_of(g, worker, "");
-    int r = FAULT(mkdirat(g->dir, name.text, 0755), -1, ENOSPC);
-    if (r < 0 && errno == EEXIST) {
-        write_file(g->dir, name_of(g, worker, "/cgroup.kill").text, "1");
-        unlinkat(g->dir, name.text, AT_REMOVEDIR);
-        r = mkdirat(g->dir, name.text, 0755);
-    }
-    return r < 0 ? -errno : 0;
-}
-
 static int open_entry(struct groups *g, uint32_t worker) {
     struct group_name name = name_of(g, worker, "/cgroup.procs");
     int fd = FAULT(openat(g->dir, name.text, O_WRONLY | O_CLOEXEC), -1, EMFILE);
@@ -154,10 +144,9 @@ static int open_entry(struct groups *g, uint32_t worker) {
 
 int group_make(struct groups *g, uint32_t worker) {
     remove_left(g);
-    int r = make_dir(g, worker);
-    if (r < 0)
-        return r;
-    r = faccessat(g->dir, name_of(g, worker, "/cgroup.kill").text, W_OK, 0) < 0 ? -ENOTSUP : 0;
+    if (FAULT(mkdirat(g->dir, name_of(g, worker, "").text, 0755), -1, ENOSPC) < 0)
+        return -errno;
+    int r = faccessat(g->dir, name_of(g, worker, "/cgroup.kill").text, W_OK, 0) < 0 ? -ENOTSUP : 0;
     if (r == 0)
         r = apply_limits(g, worker);
     if (r == 0)

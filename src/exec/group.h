@@ -15,8 +15,8 @@ struct group_limits {
 
 /* The directory; all zero: none. */
 struct groups {
-    int dir; /* valid when `pool` is not 0 */
-    unsigned pool;
+    int dir;       /* valid when `pool` is not 0 */
+    unsigned pool; /* in their names; 0: there is no directory */
     struct group_limits limits;
     uint32_t *left; /* numbers of workers whose groups are yet to be removed */
     size_t left_count, left_room;

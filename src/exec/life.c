@@ -192,7 +192,7 @@ int worker_start(struct pool *p, struct worker **ret_worker) {
                          .seat = free_seat(p),
                          .pidfd = -1,
                          .cpu = p->pin ? emptiest_cpu(p) : -1,
-                         .born = p->loop->now,
+                         .born = loop_read_clock(p->loop),
                          .scratch = w->scratch, /* WORKER_STARTING */
                          .introduced = {p->program},
                          .introductions = 1};

@@ -28,7 +28,8 @@ static size_t resident(pid_t pid) {
 
 bool worker_is_used_up(struct worker *w) {
     const struct pool *p = w->pool;
-    int64_t now = p->loop->now;
+    /* The turn's time stands still while others work in the supervisor's place. */
+    int64_t now = p->max_age || p->max_resident ? loop_read_clock(p->loop) : 0;
     if ((p->max_tasks && w->tasks >= p->max_tasks) || (p->max_age && now - w->born >= p->max_age))
         w->used_up = true;
     if (p->max_resident && now - w->looked >= MEMORY_LOOK_EVERY) {

@@ -57,6 +57,7 @@ struct worker {
     int64_t look_every;
     struct flags memory;
     struct areas_taken areas;
+    unsigned tries;  /* to end its task by SIGTERM, which must not strike another */
     bool terminated; /* it got SIGTERM for its task's sake: it takes no other */
     unsigned tasks;  /* that it has done */
     uint64_t last_sequence, last_answered; /* of its tasks; frames between them may be unread */
@@ -149,6 +150,9 @@ void worker_receive_last(struct worker *w);
 /* follow.c: w->piece is complete: it is handed over, or `piece_waits`. */
 void worker_offer_piece(struct worker *w);
 void worker_offer_again(struct timer *offer);
+
+/* A piece that waits is nobody's. */
+void worker_drop_piece(struct worker *w);
 
 /* remote.c: takes what is there, and asks to be told of more. */
 void worker_receive(struct worker *w);

@@ -179,20 +179,20 @@ static int await_room(struct waiter *w, struct strand *self) {
 /* Where a task is that has a place in the queue. */
 enum entry {
     ENTRY_FIRST, /* nowhere yet: none is before it, and the supervisor sleeps */
-    ENTRY_ADDED, /* among the incoming */
-    ENTRY_TELL,  /* the same, and the supervisor is to be told */
+    ENTRY_ADDED, /* among the incoming: the supervisor is to be woken */
     ENTRY_ALONE  /* nowhere: there are too many of them */
 };
 
-/* Under the lock. */
+/* Under the lock, as the message must be posted: what is posted later comes behind it, and another
+ * thread's tasks need not wait for this one. */
 static enum entry add_incoming(struct pool *p, struct trine_future *f) {
     if (p->incoming_count == INCOMING_MOST)
         return ENTRY_ALONE;
     p->incoming[p->incoming_count++] = f;
-    if (p->incoming_told)
-        return ENTRY_ADDED;
+    if (!p->incoming_told)
+        loop_post_chain(p->loop, &p->arrivals, &p->arrivals);
     p->incoming_told = true;
-    return ENTRY_TELL;
+    return ENTRY_ADDED;
 }
 
 /* Under the lock, there is room. */
@@ -244,7 +244,7 @@ bool pool_take_place(struct pool *p) {
 }
 
 static bool supervisor_has_to_know(const struct pool *p) {
-    return timers_fresh(&p->loop->timers) || p->closing || p->missing;
+    return timers_fresh(&p->loop->timers) || p->missing || (p->closing && !atomic_load(&p->live));
 }
 
 bool pool_is_wanted(struct pool *p) {
@@ -281,6 +281,7 @@ static int submit(struct trine_executor *e, struct trine_future *f) {
             "the task %s, started at %s, is for worker %u of a pool that has %u", future_name(f),
             f->site, f->own.worker, p->workers_wanted);
     atomic_store_explicit(&f->phase, PHASE_NONE, memory_order_relaxed);
+    struct loop *supervisor = p->loop; /* *p may be gone as soon as the task is there */
     enum entry entry;
     int r = enter_queue(p, f, &entry);
     if (r < 0)
@@ -292,11 +293,11 @@ static int submit(struct trine_executor *e, struct trine_future *f) {
         entry = add_incoming(p, f);
         pthread_mutex_unlock(&p->lock);
     }
-    if (entry == ENTRY_TELL)
-        loop_post(p->loop, &p->arrivals);
     if (entry == ENTRY_ALONE) {
         f->control.handle = submission_arrived;
-        loop_post(p->loop, &f->control);
+        loop_post(supervisor, &f->control);
+    } else {
+        loop_wake(supervisor);
     }
     return 0;
 }

@@ -37,6 +37,10 @@
 /* Stream that an introduction takes (see introduce_module). */
 enum { INTRODUCTION_MOST = WIRE_HEADER + WIRE_PATH_MAX };
 
+/* So often, every ms, what is ahead of a cancelled task is asked for before its worker is killed.
+ */
+enum { TRIES_MOST = 100 };
+
 /* Frames that are taken at a time: workers take turns. */
 enum { FRAMES_AT_ONCE = 256 };
 
@@ -77,8 +81,11 @@ static int64_t time_limit(struct worker *w) {
 /* The second step of a cancellation; the first was the flag, the third is the worker's end. What
  * was sent ahead must not meet the signal. */
 static void terminate(struct worker *w) {
-    if (!worker_return_ahead(w)) {
-        loop_timer_start(w->pool->loop, &w->deadline, TRINE_MS(1)); /* the answer is on its way */
+    if (!worker_return_ahead(w)) { /* the answer is on its way; or the worker lies */
+        if (w->tries++ < TRIES_MOST)
+            loop_timer_start(w->pool->loop, &w->deadline, TRINE_MS(1));
+        else
+            worker_kill(w, -ECANCELED, failure_new(0, "it was cancelled"));
         return;
     }
     w->terminated = w->used_up = true;
@@ -91,7 +98,9 @@ static void deadline_passed(struct timer *t) {
     struct worker *w = container_of(t, struct worker, deadline);
     if (w->state == WORKER_BUSY) {
         uint64_t late = worker_sent(w, 0)->frame.sequence;
-        worker_receive(w); /* we may be late, not the worker */
+        if (atomic_load(&worker_task(w)->cancel))
+            worker_drop_piece(w); /* behind which the answer may lie */
+        worker_receive(w);        /* we may be late, not the worker */
         if (w->state != WORKER_BUSY || worker_sent(w, 0)->frame.sequence != late)
             return;
         if (atomic_load(&worker_task(w)->cancel) && !w->terminated)
@@ -422,6 +431,7 @@ static struct failure *refusal(struct worker *w) {
 static void next_task(struct worker *w) {
     w->first++;
     w->count--;
+    w->tries = 0;
     trim(w);
     if (!w->count) {
         w->state = WORKER_IDLE;

@@ -4,6 +4,7 @@
 
 #include "test.h"
 #include "trine.h"
+#include "trine/sync.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -199,4 +200,41 @@ TRINE_TASK(wait_a_little, struct scene);
 TEST(a_deadline_ends_it) {
     check_beside_hops(&wait_a_little_task, 1);
     check_beside_hops(&wait_a_little_task, 128);
+}
+
+/* --- timers of callbacks --- */
+
+struct late {
+    struct watch watch;
+    struct timer timer;
+    trine_event event;
+};
+
+static void late_timer(struct timer *t) {
+    trine_event_set(&container_of(t, struct late, timer)->event);
+}
+
+static void late_input(struct watch *w, unsigned events) {
+    char byte;
+    (void)events;
+    CHECK_EQ(read(w->fd, &byte, 1), 1);
+    loop_timer_start(loop_self(), &container_of(w, struct late, watch)->timer, TRINE_MS(1));
+}
+
+static int wait_for_late_timer(struct scene *c) {
+    struct late late = {.watch = {.fd = c->ends[0], .ready = late_input}};
+    timer_init(&late.timer, late_timer);
+    CHECK_OK(loop_watch(loop_self(), &late.watch, WATCH_READ));
+    CHECK_EQ(write(c->ends[1], "x", 1), 1);
+    CHECK_OK(trine_event_wait(&late.event));
+    CHECK_OK(loop_watch(loop_self(), &late.watch, 0));
+    return 0;
+}
+TRINE_TASK(wait_for_late_timer, struct scene);
+
+TEST(a_timer_that_input_starts_counts) {
+    struct scene c;
+    begin(&c, 1);
+    CHECK_OK(run_looking_on(&wait_for_late_timer_task, &c));
+    end(&c);
 }

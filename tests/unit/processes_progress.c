@@ -275,3 +275,57 @@ TEST_ABORTS(the_channel_must_have_pieces, "the channel's items are trine_buf, no
     TRINE_SCOPE(s);
     (void)trine_submit_opts(s, NULL, report_all, &r, .progress = c);
 }
+
+/* --- pieces that nobody takes --- */
+
+struct begun {
+    char path[64];
+};
+
+static int report_and_return(struct begun *b) {
+    (void)b;
+    for (int i = 0; i < 4; i++)
+        if (trine_progress("x", 1) < 0)
+            return -ECANCELED;
+    return 0;
+}
+TRINE_TASK(report_and_return, struct begun);
+
+static int leave_mark_and_wait(struct begun *b) {
+    FILE *file = fopen(b->path, "we");
+    CHECK(file);
+    fclose(file);
+    while (!trine_cancelled())
+        usleep(1000);
+    return -ECANCELED;
+}
+TRINE_TASK(leave_mark_and_wait, struct begun);
+
+/* The answer lies behind the pieces, and the next task has begun: neither may keep the first one.
+ */
+TEST(a_task_is_cancelled_whose_pieces_nobody_takes) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .grace = TRINE_MS(20)});
+    trine_channel *pieces = trine_channel_new(sizeof(trine_buf), 1);
+    struct begun b;
+    snprintf(b.path, sizeof(b.path), "/tmp/trine-begun-%d", (int)getpid());
+    CHECK(pieces);
+    TRINE_SCOPE(outer);
+    TRINE_SCOPE(inner);
+    CHECK_OK(trine_submit_opts(inner, pool, report_and_return, &b, .progress = pieces));
+    CHECK_OK(trine_submit(outer, pool, leave_mark_and_wait, &b));
+    while (access(b.path, F_OK) < 0)
+        CHECK_OK(trine_sleep(TRINE_MS(1)));
+    CHECK_OK(unlink(b.path));
+    trine_scope_cancel(inner, -ECANCELED);
+    int r = trine_join(inner);
+    CHECK(r == -ECANCELED || r == 0);
+    trine_scope_close(&inner);
+    trine_scope_cancel(outer, -ECANCELED);
+    CHECK_EQ(trine_join(outer), -ECANCELED);
+    trine_scope_close(&outer);
+    trine_buf piece;
+    while (trine_channel_try_recv(pieces, &piece) == 0)
+        trine_buf_free(&piece);
+    trine_channel_free(&pieces);
+    trine_executor_close(&pool);
+}

@@ -289,6 +289,36 @@ TEST(workers_are_replaced_meanwhile) {
     trine_executor_close(&c.pool);
 }
 
+static int tell_pid(struct number *n) {
+    n->out = (int)getpid();
+    return 0;
+}
+TRINE_TASK(tell_pid, struct number);
+
+static int pid_of_worker(trine_executor *pool) {
+    struct number n = {0};
+    CHECK_OK(trine_map_all(pool, tell_pid, &n, 1));
+    return n.out;
+}
+
+/* The supervisor has nothing to do all the while. */
+static int until_it_is_replaced(struct scene *c) {
+    int first = pid_of_worker(c->pool);
+    while (pid_of_worker(c->pool) == first)
+        ;
+    return 0;
+}
+TRINE_TASK(until_it_is_replaced, struct scene);
+
+TEST(workers_grow_old_meanwhile) {
+    struct scene c = {
+        .pool = pool_open(
+            (trine_processes_opts){.workers = 1, .spin = TRINE_MS(1), .max_age = TRINE_MS(20)})};
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(look_on(&until_it_is_replaced_task, &c));
+    trine_executor_close(&c.pool);
+}
+
 /* --- the end --- */
 
 struct mark {
