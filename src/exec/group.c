@@ -75,7 +75,7 @@ static int enable(int dir, const char *controller) {
 }
 
 int groups_open(struct groups *g, const char *path, const struct group_limits *limits) {
-    uint32_t mark; /* no other pool's, of any program that was given the directory */
+    uint32_t mark = 0; /* no other pool's, of any program that was given the directory */
     int dir = FAULT(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), -1, EMFILE);
     struct statfs kind;
     if (dir < 0)
