@@ -76,9 +76,10 @@ __attribute__((unused)) static pid_t find_zygote(void) {
 #define EVENTUALLY(condition, ms)                                                                  \
     ({                                                                                             \
         int64_t eventually_end_ = test_now_ms() + (ms);                                            \
-        while (!(condition) && test_now_ms() < eventually_end_)                                    \
+        bool eventually_ = false;                                                                  \
+        while (!(eventually_ = (condition)) && test_now_ms() < eventually_end_)                    \
             usleep(500);                                                                           \
-        (condition);                                                                               \
+        eventually_;                                                                               \
     })
 
 static inline size_t count_descriptors(void) {
