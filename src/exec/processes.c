@@ -82,7 +82,7 @@ void pool_give_back(struct pool *p, struct trine_future *f, int status, struct f
         f->status = status;
         f->failure = failure;
         atomic_store(&f->phase, PHASE_RETURNED);
-        return; /* control_arrived gives it back */
+        return; /* cancel_arrived gives it back */
     }
     add_back(p, f, status, failure);
 }
