@@ -1,5 +1,6 @@
 /* processes [--json] [--runs N] [CASE...]: a pool of two worker processes.
  *   processes/noop     64-byte structs, one task each, from one map: k/s
+ *   processes/batched  the same by trine_map_all, which makes batches of them
  *   processes/await    one such task at a time, submitted and awaited: us
  *   processes/spin     the same in a loop that looks on for a while before it sleeps: us
  *   processes/await_by_hand  a bare futex to another CPU and an eventfd back: us
@@ -42,17 +43,35 @@ static int add_up(struct numbers *n) {
 }
 TRINE_TASK_IO(add_up, struct numbers, out);
 
-static double maps(void *pool) {
+static int map_each(trine_executor *pool, struct numbers *args) {
+    TRINE_SCOPE(s);
+    int r = trine_map(s, pool, add_up, args, TASKS);
+    return r < 0 ? r : trine_join(s);
+}
+
+static int map_all(trine_executor *pool, struct numbers *args) {
+    return trine_map_all(pool, add_up, args, TASKS);
+}
+
+static double maps_by(int (*map)(trine_executor *, struct numbers *), trine_executor *pool) {
     static struct numbers args[TASKS];
     for (unsigned i = 0; i < TASKS; i++)
         args[i] = (struct numbers){.in = {i, i, i, i}};
     double start = bench_ns();
-    int r = trine_map_all((trine_executor *)pool, add_up, args, TASKS);
+    int r = map(pool, args);
     double seconds = (bench_ns() - start) / 1e9;
     for (unsigned i = 0; i < TASKS; i++)
         if (r < 0 || args[i].out[3] != i + 1)
             bench_fail("a task failed", r);
     return TASKS / seconds / 1e3;
+}
+
+static double maps(void *pool) {
+    return maps_by(map_each, (trine_executor *)pool);
+}
+
+static double maps_in_batches(void *pool) {
+    return maps_by(map_all, (trine_executor *)pool);
 }
 
 static double awaits_of(trine_executor *pool, int rounds) {
@@ -245,6 +264,7 @@ int main(int argc, char **argv) {
     bench_case(&b, "processes/cold", "ms", cold, NULL);
     trine_executor *pool = open_pool(2), *cpus = open_pool(trine_usable_cpus());
     bench_case(&b, "processes/noop", "k/s", maps, pool);
+    bench_case(&b, "processes/batched", "k/s", maps_in_batches, pool);
     bench_case(&b, "processes/await", "us", awaits, pool);
     with_spin(&b);
     bench_case(&b, "processes/await_by_hand", "us", awaits_by_hand, NULL);

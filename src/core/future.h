@@ -75,7 +75,7 @@ struct trine_future {
                 const struct trine_value *values; /* NULL: its scope's */
                 trine_channel *progress;          /* NULL: nobody follows it */
             } own;                                /* with options */
-            trine_bytes in;                       /* of a bytes task */
+            trine_bytes in;                       /* of a bytes task; of a batch all structs */
             trine_buf *out;
             const trine_bytes_task *bytes_task;
             struct list in_queue; /* in scope->pending; started: the executor's, under its lock */
@@ -94,6 +94,11 @@ enum {
     FUTURE_OF_TIME_SIZE = offsetof(struct trine_future, timer) + sizeof(struct timer),
     FUTURE_OF_COROUTINE_SIZE = offsetof(struct trine_future, failure)
 };
+
+/* Is it a task for each of many flat structs? */
+static inline bool future_is_batch(const struct trine_future *f) {
+    return f->task && f->in.ptr;
+}
 
 /* The name for messages, of either kind of task. */
 static inline const char *future_name(const struct trine_future *f) {

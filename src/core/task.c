@@ -363,6 +363,14 @@ trine_future *trine_start_task(trine_scope *s, trine_executor *on, const trine_t
     return begin(scope_of(s), start, &r);
 }
 
+trine_future *task_start_batch(trine_scope *s, trine_executor *on, const trine_task *t, void *args,
+                               size_t n, const char *site) {
+    int r;
+    struct start start = {
+        .site = site, .on = on, .task = t, .arg = args, .in = {args, n * t->size}, .handle = true};
+    return begin(scope_of(s), start, &r);
+}
+
 /* --- with options --- */
 
 static trine_future *begin_with(trine_scope *s, struct start start, int *ret) {

@@ -10,6 +10,11 @@
 /* Makes a coroutine that will run the task, ready to go; NULL when there is no stack for it. */
 struct strand *coroutine_new(struct loop *l, struct trine_future *f, int reason);
 
+/* [S] trine_start_task for `n` > 0 flat structs as one future, on an executor that makes a batch of
+ * them. */
+trine_future *task_start_batch(trine_scope *s, trine_executor *on, const trine_task *t, void *args,
+                               size_t n, const char *site);
+
 /* run.c: the main coroutine has returned. */
 void main_done(struct trine_future *f, int status);
 

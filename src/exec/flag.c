@@ -25,6 +25,7 @@ enum { CANCEL_BYTES = 2 * sizeof(flag_word) };
 /* What both write. */
 struct both {
     flag_word claims[FLAG_CLAIMS_MOST];
+    _Alignas(CACHE_LINE) flag_word done[AREAS];
     struct crash crash;
     struct stream_memory tasks, replies;
 };
@@ -70,6 +71,7 @@ int flags_new(struct flags *ret_flags, int ret_fds[FLAGS]) {
     struct both *b = memory;
     *ret_flags = (struct flags){.cancel = cancel,
                                 .claims = b->claims,
+                                .done = b->done,
                                 .crash = &b->crash,
                                 .in.memory = &b->replies,
                                 .out.memory = &b->tasks,
@@ -85,6 +87,7 @@ bool flags_map(struct flags *ret_flags, const int fds[FLAGS]) {
         return false;
     *ret_flags = (struct flags){.cancel = cancel,
                                 .claims = b->claims,
+                                .done = b->done,
                                 .crash = &b->crash,
                                 .in.memory = &b->tasks,
                                 .out.memory = &b->replies,

@@ -26,6 +26,7 @@ struct flags {
     struct crash *crash;   /* what the worker leaves when it crashes */
     struct stream in, out; /* frames from the other side, and to it */
     uint8_t *areas;        /* see area.h */
+    flag_word *done;       /* of the batch in each area: how many of its structs are done */
 };
 
 /* In the program: 0, the pages in *ret_flags and a descriptor of each for the worker in ret_fds,

@@ -50,6 +50,8 @@ static void gone(struct worker *w, const struct worker_report *report) {
     bool begun = f && flag_has_begun(&w->memory, worker_sent(w, 0)->frame.sequence);
     if (f && !f->task)
         f->out->len = 0;
+    if (begun && future_is_batch(f))
+        worker_take_batch(w);
     list_remove(&w->node);
     worker_leave_seat(w);
     for (unsigned i = w->count; i-- > 1;)

@@ -154,6 +154,17 @@ void worker_offer_again(struct timer *offer);
 /* A piece that waits is nobody's. */
 void worker_drop_piece(struct worker *w);
 
+/* batch.c: what is done of the batch that it runs goes to where it belongs: how many structs. */
+size_t worker_take_batch(struct worker *w);
+
+/* That number for who gets the batch back, in f->executor_data. */
+static inline void future_note_batch_done(struct trine_future *f, size_t done) {
+    f->executor_data = (void *)(uintptr_t)done;
+}
+static inline size_t future_batch_done(const struct trine_future *f) {
+    return (size_t)(uintptr_t)f->executor_data;
+}
+
 /* remote.c: takes what is there, and asks to be told of more. */
 void worker_receive(struct worker *w);
 

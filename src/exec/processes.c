@@ -17,6 +17,7 @@
  *
  * Lock order: pool->driving, pool->lock.
  * Rejected: a lock a future; a second message a future (cancel is rare). */
+#include "exec/batch.h"
 #include "exec/pool.h"
 #include "exec/sandbox.h"
 
@@ -359,10 +360,16 @@ static void close_pool(struct trine_executor *e) {
     pool_unref(p);
 }
 
+static int map_all(struct trine_executor *e, const trine_task *t, void *args, size_t n,
+                   const char *site) {
+    return batch_map_all(of(e), t, args, n, site);
+}
+
 static const struct executor_kind processes_kind = {.name = "processes",
                                                     .other_memory = true,
                                                     .submit = submit,
                                                     .cancel = cancel,
+                                                    .map_all = map_all,
                                                     .close = close_pool};
 
 static struct pool *pool_new(const trine_processes_opts *o) {

@@ -15,6 +15,7 @@
  *
  * It wakes us by its bell when it has something for us, but not for each of many short tasks; so as
  * long as something is ahead we look at its stream now and then as well. */
+#include "exec/batch.h"
 #include "exec/pool.h"
 
 #include "base/futex.h"
@@ -157,9 +158,13 @@ void worker_leave(struct worker *w) {
 /* --- to the worker --- */
 
 static struct iovec body_of(const struct trine_future *f) {
-    if (f->task)
+    if (f->task && !future_is_batch(f))
         return (struct iovec){f->arg, f->task->size};
     return (struct iovec){(void *)f->in.ptr, f->in.len};
+}
+
+static bool goes_into_area(const struct trine_future *f) {
+    return future_is_batch(f) || area_suits(body_of(f).iov_len);
 }
 
 static const struct assignment *newest(struct worker *w) {
@@ -215,9 +220,10 @@ void worker_wake_if_due(struct worker *w) {
 /* The limits of the task that it runs now count from now. */
 static void start_limits(struct worker *w) {
     struct pool *p = w->pool;
-    int64_t timeout = time_limit(w);
-    if (timeout)
-        loop_timer_start(p->loop, &w->deadline, timeout);
+    int64_t timeout = time_limit(w),
+            begins_late = future_is_batch(worker_task(w)) ? BATCH_LONGEST : 0;
+    if (timeout) /* a batch's last one has all of its time, too */
+        loop_timer_start(p->loop, &w->deadline, timeout + begins_late);
     if (p->limit_memory)
         loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
 }
@@ -231,7 +237,7 @@ static bool claims_are_left(const struct worker *w) {
 bool worker_takes_ahead(struct worker *w, const struct trine_future *f) {
     unsigned most = w->pool->max_tasks;
     size_t body = body_of(f).iov_len;
-    if (area_suits(body)) {
+    if (goes_into_area(f)) {
         if (!area_find(&w->areas))
             return false;
         body = 0;
@@ -272,6 +278,7 @@ static void introduce_module(struct worker *w, const struct trine_future *f,
 static void fill_area(struct worker *w, unsigned area, const struct trine_future *f) {
     struct iovec body = body_of(f);
     w->areas.is[area - 1] = true;
+    atomic_store_explicit(&w->memory.done[area - 1], 0, memory_order_relaxed);
     memcpy(area_at(w->memory.areas, area), body.iov_base, body.iov_len);
 }
 
@@ -289,6 +296,7 @@ void worker_give_task(struct worker *w, struct trine_future *f, const struct pla
         introduce_module(w, f, &place->module);
     struct frame frame = {.type = FRAME_TASK,
                           .bytes = !f->task,
+                          .batch = future_is_batch(f),
                           .progress = followed,
                           .worker = w->number,
                           .sequence = ++w->last_sequence,
@@ -297,7 +305,7 @@ void worker_give_task(struct worker *w, struct trine_future *f, const struct pla
                           .first_out = f->task ? f->task->first_out : 0,
                           .limit = f->task && !followed ? 0 : p->max_result,
                           .module = place->module};
-    if (area_suits(frame.body) && (frame.area = area_find(&w->areas)))
+    if (goes_into_area(f) && (frame.area = area_find(&w->areas)))
         fill_area(w, frame.area, f);
     wire_encode(&frame, w->out_header);
     w->out_done = 0;
@@ -474,6 +482,14 @@ static void take_frame(struct worker *w) {
     struct trine_future *f = worker_task(w);
     int status = w->reply.status;
     struct failure *failure = NULL;
+    if (future_is_batch(f)) {
+        size_t done = worker_take_batch(w);
+        future_note_batch_done(f, done);
+        if (status >= 0 && !done) {
+            violation(w, "a batch of which it has done nothing");
+            return;
+        }
+    }
     if (w->reply.area)
         empty_area(w, f);
     leave_area(w, &worker_sent(w, 0)->frame, w->reply.area ? w->reply.body : 0);

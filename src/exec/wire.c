@@ -27,7 +27,13 @@ enum {
 };
 
 /* Above the flags: the area. */
-enum { FLAG_BYTES = 1, FLAG_PROGRESS = 2, AREA_SHIFT = 2, FLAGS_MOST = (AREAS << AREA_SHIFT) + 3 };
+enum {
+    FLAG_BYTES = 1,
+    FLAG_PROGRESS = 2,
+    FLAG_BATCH = 4,
+    AREA_SHIFT = 3,
+    FLAGS_MOST = (AREAS << AREA_SHIFT) + 7
+};
 
 /* `bytes` is a constant: one store, one load. */
 static inline void put(uint8_t *at, uint64_t value, size_t bytes) {
@@ -54,6 +60,8 @@ static const char *check_task(const struct frame *f) {
     bool limited = f->bytes || f->progress;
     if (f->bytes ? f->first_out != 0 : f->first_out > f->body || (!limited && f->limit != 0))
         return "a task with outputs outside of its argument";
+    if (f->batch && (!f->area || f->bytes || f->progress))
+        return "a batch that is none";
     if (f->status != 0 || f->value != 0)
         return "a task with a result";
     return NULL;
@@ -62,8 +70,8 @@ static const char *check_task(const struct frame *f) {
 static const char *check_module(const struct frame *f) {
     if (f->module.len == 0 || f->body == 0 || f->body > WIRE_PATH_MAX)
         return "a module without a build id or a path";
-    if (f->bytes || f->progress || f->sequence || f->offset || f->first_out || f->limit ||
-        f->value || f->status)
+    if (f->bytes || f->batch || f->progress || f->sequence || f->offset || f->first_out ||
+        f->limit || f->value || f->status)
         return "a module with stray contents";
     return NULL;
 }
@@ -78,8 +86,8 @@ static const char *check(const struct frame *f) {
         return check_task(f);
     if (f->type == FRAME_MODULE)
         return check_module(f);
-    if (f->bytes || f->progress || f->offset != 0 || f->first_out != 0 || f->limit != 0 ||
-        f->module.len != 0)
+    if (f->bytes || f->batch || f->progress || f->offset != 0 || f->first_out != 0 ||
+        f->limit != 0 || f->module.len != 0)
         return "fields of a task in a frame that is none";
     switch (f->type) {
     case FRAME_HELLO:
@@ -106,7 +114,7 @@ void wire_encode(const struct frame *frame, uint8_t ret_header[WIRE_HEADER]) {
     put(ret_header + AT_TYPE, frame->type, 2);
     put(ret_header + AT_FLAGS,
         (frame->bytes ? FLAG_BYTES : 0) | (frame->progress ? FLAG_PROGRESS : 0) |
-            frame->area << AREA_SHIFT,
+            (frame->batch ? FLAG_BATCH : 0) | frame->area << AREA_SHIFT,
         4);
     put(ret_header + AT_WORKER, frame->worker, 4);
     put(ret_header + AT_SEQUENCE, frame->sequence, 8);
@@ -131,6 +139,7 @@ const char *wire_decode(const uint8_t header[WIRE_HEADER], struct frame *ret_fra
         .type = (enum frame_type)get(header + AT_TYPE, 2),
         .bytes = get(header + AT_FLAGS, 4) & FLAG_BYTES,
         .progress = get(header + AT_FLAGS, 4) & FLAG_PROGRESS,
+        .batch = get(header + AT_FLAGS, 4) & FLAG_BATCH,
         .area = (unsigned)get(header + AT_FLAGS, 4) >> AREA_SHIFT,
         .worker = (uint32_t)get(header + AT_WORKER, 4),
         .sequence = get(header + AT_SEQUENCE, 8),
@@ -165,6 +174,8 @@ const char *wire_check_reply(const struct frame *reply, const struct frame *task
                                            : NULL;
     if (reply->status < 0)
         return NULL;
+    if (task->batch)
+        return reply->body ? "a result of a batch that lies elsewhere" : NULL;
     if (task->bytes)
         return reply->body > task->limit ? "a result over the limit" : NULL;
     return reply->body != task->body - task->first_out ? "a result of the wrong size" : NULL;

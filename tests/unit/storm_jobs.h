@@ -136,6 +136,26 @@ static void run_batch(trine_executor *pool, uint64_t *seed, unsigned char *bytes
         CHECK(out->len == n && (n == 0 || memcmp(out->ptr, bytes, n) == 0));
 }
 
+/* Of a map that has failed each item is right or untouched; only its code is had. */
+static void run_map(trine_executor *pool, uint64_t *seed) {
+    enum { ITEMS = 300 };
+    struct job *jobs = calloc(ITEMS, sizeof(*jobs));
+    CHECK(jobs);
+    for (int i = 0; i < ITEMS; i++)
+        jobs[i].seed = *seed = mix(*seed);
+    int r = trine_map_all(pool, run_job, jobs, ITEMS);
+    CHECK(r == 0 || r == -EOWNERDEAD || r == -EAGAIN ||
+          (r == -EPROTO && atomic_load(&may_be_garbled)) ||
+          (r == -ETIME && atomic_load(&may_be_late)));
+    for (int i = 0; i < ITEMS; i++) {
+        bool done = jobs[i].out[0] == mix(jobs[i].seed);
+        CHECK(done || r < 0);
+        for (int k = 0; k < 9; k++)
+            CHECK(jobs[i].out[k] == (done ? mix(jobs[i].seed + (uint64_t)k) : 0));
+    }
+    free(jobs);
+}
+
 static atomic_uint batches;
 
 static void *submit(void *arg) {
@@ -146,6 +166,7 @@ static void *submit(void *arg) {
     trine_buf out = {0};
     while (!atomic_load(&over)) {
         run_batch(pool, &seed, bytes, &out);
+        run_map(pool, &seed);
         atomic_fetch_add(&batches, 1);
     }
     trine_buf_free(&out);

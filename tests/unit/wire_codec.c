@@ -72,11 +72,18 @@ static struct frame area_frame(void) {
     return f;
 }
 
+static struct frame batch_frame(void) {
+    struct frame f = area_frame();
+    f.batch = true;
+    f.area = 1;
+    return f;
+}
+
 static bool same(const struct frame *a, const struct frame *b) {
-    return a->type == b->type && a->bytes == b->bytes && a->worker == b->worker &&
-           a->sequence == b->sequence && a->body == b->body && a->area == b->area &&
-           a->offset == b->offset && a->first_out == b->first_out && a->limit == b->limit &&
-           a->value == b->value && a->status == b->status &&
+    return a->type == b->type && a->bytes == b->bytes && a->batch == b->batch &&
+           a->worker == b->worker && a->sequence == b->sequence && a->body == b->body &&
+           a->area == b->area && a->offset == b->offset && a->first_out == b->first_out &&
+           a->limit == b->limit && a->value == b->value && a->status == b->status &&
            memcmp(&a->module, &b->module, sizeof(a->module)) == 0;
 }
 
@@ -100,13 +107,14 @@ TEST(frames_read_back_as_written) {
     check_round_trip(piece_frame());
     check_round_trip(module_frame());
     check_round_trip(area_frame());
+    check_round_trip(batch_frame());
 }
 
 TEST(the_layout_is_fixed) {
     uint8_t header[WIRE_HEADER];
     struct frame f = task_frame();
     wire_encode(&f, header);
-    const uint8_t start[] = {0x01, 0x54, 0x52, 0x4e, 2,    0,    FRAME_TASK, 0,
+    const uint8_t start[] = {0x01, 0x54, 0x52, 0x4e, 3,    0,    FRAME_TASK, 0,
                              0,    0,    0,    0,    7,    0,    0,          0,
                              0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22,       0x11};
     CHECK(memcmp(header, start, sizeof(start)) == 0);
@@ -131,10 +139,13 @@ TEST(what_is_wrong_is_named) {
     check_refused(result_frame(), 6, 0, "a frame of unknown type");
     check_refused(result_frame(), 6, 7, "a frame of unknown type");
     check_refused(result_frame(), 7, 1, "a frame of unknown type");
-    check_refused(task_frame(), 8, (AREAS + 1) << 2, "a frame with unknown flags");
-    check_refused(hello_frame(), 8, 1 << 2, "a body in an area that it cannot be in");
-    check_refused(piece_frame(), 8, 1 << 2, "a body in an area that it cannot be in");
+    check_refused(task_frame(), 8, (AREAS + 1) << 3, "a frame with unknown flags");
+    check_refused(hello_frame(), 8, 1 << 3, "a body in an area that it cannot be in");
+    check_refused(piece_frame(), 8, 1 << 3, "a body in an area that it cannot be in");
     check_refused(area_frame(), 28, 1, "a body in an area that it cannot be in");
+    check_refused(task_frame(), 8, 4, "a batch that is none");
+    check_refused(batch_frame(), 8, 1 << 3 | 6, "a batch that is none");
+    check_refused(result_frame(), 8, 4, "fields of a task in a frame that is none");
     check_refused(result_frame(), 8, 2, "fields of a task in a frame that is none");
     check_refused(piece_frame(), 56, 1, "progress with stray contents");
     check_refused(piece_frame(), 64, 1, "progress with stray contents");
@@ -195,6 +206,15 @@ TEST(a_result_may_lie_in_its_tasks_area_alone) {
     CHECK_STR(wire_check_reply(&reply, &task), "a result in the area of another task");
 }
 
+TEST(a_batch_has_its_results_in_its_area) {
+    struct frame task = batch_frame(), reply = result_frame();
+    CHECK_STR(wire_check_reply(&reply, &task), "a result of a batch that lies elsewhere");
+    reply.body = 0;
+    CHECK_EQ(wire_check_reply(&reply, &task), NULL);
+    reply.status = -EDOM;
+    CHECK_EQ(wire_check_reply(&reply, &task), NULL);
+}
+
 TEST(progress_must_be_of_a_task_that_is_followed) {
     struct frame task = task_frame(), followed = followed_frame(), piece = piece_frame();
     CHECK_EQ(wire_check_reply(&piece, &followed), NULL);
@@ -216,13 +236,13 @@ static uint64_t random_next(uint64_t *state) { /* xorshift64* */
 /* Mutates valid frames by a few bits, bytes or whole fields. What is accepted must be canonical,
  * and within the bounds that the receiver relies on. */
 TEST(no_mutation_passes_unless_it_is_a_valid_frame) {
-    struct frame seeds[] = {task_frame(), bytes_frame(), result_frame(), refused_frame(),
-                            hello_frame()};
+    struct frame seeds[] = {task_frame(),    bytes_frame(), result_frame(),
+                            refused_frame(), hello_frame(), batch_frame()};
     uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
     unsigned accepted = 0, refused = 0;
     for (int i = 0; i < 1000000; i++) {
         uint8_t header[WIRE_HEADER], again[WIRE_HEADER];
-        wire_encode(&seeds[random_next(&state) % 5], header);
+        wire_encode(&seeds[random_next(&state) % 6], header);
         for (uint64_t n = random_next(&state) % 4; n > 0; n--) {
             uint64_t r = random_next(&state);
             size_t at = (r >> 8) % WIRE_HEADER;
