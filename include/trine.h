@@ -229,7 +229,8 @@ TRINE_PUBLIC_ trine_future *trine_start_task(trine_scope *s, trine_executor *on,
                                              const trine_task *t, void *arg, const char *site);
 
 /* map in a fail-fast scope of its own: returns when all `n` tasks are done, with 0 or the first
- * error. Errors as trine_join and trine_map_task. [S] any thread. */
+ * error. A pool takes short tasks some at a time, so they must not wait for one another. Errors as
+ * trine_join and trine_map_task. [S] any thread. */
 TRINE_PUBLIC_ int trine_map_all_task(trine_executor *on, const trine_task *t, void *args, size_t n,
                                      const char *site);
 

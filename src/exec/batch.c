@@ -3,8 +3,9 @@
  * end together. Where the next tasks are longer than those before, the worker stops, and gives back
  * what it has not begun. A few are under way for each worker, so that it has the next one at once.
  *
- * A map goes without where workers are replaced after a number of tasks; and in a sandbox, where a
- * task that has taken its worker over must not reach the results of those before it. Rejected:
+ * A map goes without where it is short; where workers are replaced after a number of tasks; and in
+ * a sandbox, where a task that has taken its worker over must not reach the results of those before
+ * it. Rejected:
  * batches of what is submitted one by one (each has a future, which may be cancelled, followed,
  * awaited). */
 #include "exec/batch.h"
@@ -14,7 +15,7 @@
 
 #include <string.h>
 
-enum { BATCH_BYTES = 256 << 10, ITEM_MOST = 16 << 10, ITEMS_LEAST = 32 };
+enum { BATCH_BYTES = 256 << 10, ITEM_MOST = 16 << 10, ITEMS_LEAST = 1024 };
 #define BATCH_TIME TRINE_MS(2)
 
 /* So many times longer is a batch than the last one at the most: short ones are seen badly. */
@@ -31,6 +32,7 @@ struct map {
     char *next;          /* the first item that was not sent */
     size_t left;         /* so many were not */
     size_t length, most; /* of the next batch; of any */
+    int64_t time, items; /* that the last few took, and how many they were */
     size_t under_way, room;
 };
 
@@ -49,7 +51,9 @@ static void send_next(struct map *m) {
 }
 
 static void adapt(struct map *m, size_t n, int64_t took) {
-    size_t length = took > 0 ? (size_t)((int64_t)n * BATCH_TIME / took) : m->most;
+    m->time = m->time / 2 + took;
+    m->items = m->items / 2 + (int64_t)n;
+    size_t length = m->time > 0 ? (size_t)(m->items * BATCH_TIME / m->time) : m->most;
     if (length > GROWTH * n)
         length = GROWTH * n;
     m->length = length < 1 ? 1 : length < m->most ? length : m->most;

@@ -235,11 +235,12 @@ TEST(slow_items_among_fast_ones_are_shared_out) {
 }
 
 TEST(a_worker_is_replaced_after_its_number_of_items) {
-    enum { FEW = 64 };
-    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .max_tasks = 16});
-    struct pace all[FEW] = {{0}};
+    enum { FEW = 1200, A_WORKER = 300 };
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .max_tasks = A_WORKER});
+    static struct pace all[FEW];
     CHECK_OK(trine_map_all(pool, keep_pace, all, FEW));
     for (int i = 0; i < FEW; i++)
-        CHECK_EQ(all[i].by == all[i / 16 * 16].by && (i < 16 || all[i].by != all[i - 16].by), 1);
+        CHECK(all[i].by == all[i / A_WORKER * A_WORKER].by &&
+              (i < A_WORKER || all[i].by != all[i - A_WORKER].by));
     trine_executor_close(&pool);
 }

@@ -138,7 +138,7 @@ static void run_batch(trine_executor *pool, uint64_t *seed, unsigned char *bytes
 
 /* Of a map that has failed each item is right or untouched; only its code is had. */
 static void run_map(trine_executor *pool, uint64_t *seed) {
-    enum { ITEMS = 300 };
+    enum { ITEMS = 1200 };
     struct job *jobs = calloc(ITEMS, sizeof(*jobs));
     CHECK(jobs);
     for (int i = 0; i < ITEMS; i++)
