@@ -2,7 +2,8 @@
 # ports.sh BUILD: the unit tests of the core on what this machine would not choose by itself: guard
 # pages by mprotect, the switch by ucontext, and aarch64 under qemu-user where its compiler and qemu
 # are installed (section [ports] of packages.txt). qemu-user says yes to MADV_GUARD_INSTALL and does
-# nothing, so there the probe for guard pages is tested too. The last line is `N passed, N failed`.
+# nothing, so there the probe for guard pages is tested too. And control groups in a machine of their
+# own (vm.sh). The last line is `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=${1:?usage: ports.sh BUILD}
@@ -68,6 +69,19 @@ elif make_build aarch64 --cross-file scripts/aarch64.ini \
         qemu-aarch64 -L /usr/aarch64-linux-gnu
 else
     broken aarch64
+fi
+
+said=$(scripts/vm.sh "$build" 2>&1 </dev/null)
+code=$?
+echo "$said" >"$logs/vm.log"
+if [ $code -eq 77 ]; then
+    echo "$said"
+else
+    echo "$said" | grep -v '^ok '
+    ok=$(echo "$said" | grep -c '^ok ') bad=$(echo "$said" | grep -c '^FAIL ')
+    [ $((ok + bad)) -gt 0 ] || bad=1
+    echo "vm: $ok passed, $bad failed ($logs/vm.log)"
+    passed=$((passed + ok)) failed=$((failed + bad))
 fi
 
 echo "$passed passed, $failed failed"

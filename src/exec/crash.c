@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 enum { SIGNAL_STACK = 64 << 10, SKIPPED = 2 /* the handler, the kernel's way back */ };
 
@@ -63,12 +64,25 @@ static void note_frame(void *pc) {
     copy_name(f->module, map->l_name);
 }
 
-static void handler(int signal, siginfo_t *info, void *context) {
+/* Where it was. */
+static void *place_of(const ucontext_t *context) {
+#if defined(__x86_64__)
+    return (void *)context->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (void *)context->uc_mcontext.pc;
+#else
     (void)context;
+    return NULL;
+#endif
+}
+
+static void handler(int signal, siginfo_t *info, void *context) {
     void *calls[CRASH_FRAMES + SKIPPED];
     int n = backtrace(calls, CRASH_FRAMES + SKIPPED);
     for (int i = SKIPPED; i < n; i++) /* where a call returns to may be another function already */
         note_frame((char *)calls[i] - (i > SKIPPED));
+    if (n <= SKIPPED) /* a system without libgcc_s.so.1 has no unwinder */
+        note_frame(place_of(context));
     left->signal = signal;
     left->address = info->si_code > 0 && (signal == SIGSEGV || signal == SIGBUS)
                         ? (uint64_t)(uintptr_t)info->si_addr
