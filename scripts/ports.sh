@@ -2,8 +2,8 @@
 # ports.sh BUILD: the unit tests of the core on what this machine would not choose by itself: guard
 # pages by mprotect, the switch by ucontext, and aarch64 under qemu-user where its compiler and qemu
 # are installed (section [ports] of packages.txt). qemu-user says yes to MADV_GUARD_INSTALL and does
-# nothing, so there the probe for guard pages is tested too. And control groups in a machine of their
-# own (vm.sh). The last line is `N passed, N failed`.
+# nothing, so there the probe for guard pages is tested too. And control groups, in a machine of
+# their own (vm.sh). The last line is `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=${1:?usage: ports.sh BUILD}
