@@ -237,6 +237,7 @@ struct start {
     const char *site;
     const trine_task_opts *opts;
     bool handle, copied;
+    bool may_be_none; /* with handle: NULL when memory is short */
 };
 
 static inline __attribute__((always_inline)) void fill_record(struct trine_future *f,
@@ -283,7 +284,8 @@ begin(struct scope *s, struct start start, int *ret) {
     check_start(s, l, start.on, name, start.site);
     int room = s->limit ? await_place(s) : s->reason;
     struct trine_future *f = future_new(l, start.on ? RECORD_TASK : RECORD_COROUTINE);
-    REQUIRE(f || !start.handle, "no memory for the task %s started at %s", name, start.site);
+    REQUIRE(f || !start.handle || start.may_be_none, "no memory for the task %s started at %s",
+            name, start.site);
     if (!f) {
         scope_end(s, RANK_POLICY, -ECANCELED, *ret = -ENOMEM);
         return NULL;
@@ -366,8 +368,13 @@ trine_future *trine_start_task(trine_scope *s, trine_executor *on, const trine_t
 trine_future *task_start_batch(trine_scope *s, trine_executor *on, const trine_task *t, void *args,
                                size_t n, const char *site) {
     int r;
-    struct start start = {
-        .site = site, .on = on, .task = t, .arg = args, .in = {args, n * t->size}, .handle = true};
+    struct start start = {.site = site,
+                          .on = on,
+                          .task = t,
+                          .arg = args,
+                          .in = {args, n * t->size},
+                          .handle = true,
+                          .may_be_none = true};
     return begin(scope_of(s), start, &r);
 }
 

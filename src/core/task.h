@@ -11,7 +11,7 @@
 struct strand *coroutine_new(struct loop *l, struct trine_future *f, int reason);
 
 /* [S] trine_start_task for `n` > 0 flat structs as one future, on an executor that makes a batch of
- * them. */
+ * them. NULL: no memory, the scope has ended with that. */
 trine_future *task_start_batch(trine_scope *s, trine_executor *on, const trine_task *t, void *args,
                                size_t n, const char *site);
 

@@ -4,10 +4,11 @@
  * what it has not begun. A few are under way for each worker, so that it has the next one at once.
  *
  * A map goes without where it is short; where workers are replaced after a number of tasks; and in
- * a sandbox, where a task that has taken its worker over must not reach the results of those before
- * it. Rejected:
- * batches of what is submitted one by one (each has a future, which may be cancelled, followed,
- * awaited). */
+ * a sandbox, where a task that has taken its worker over must not reach those before it.
+ *
+ * Rejected: batches of what is submitted one by one (each has a future, which may be cancelled,
+ * followed, awaited); cutting a batch that is under way (an atomic operation more for each item,
+ * against some milliseconds of work behind an item that is much longer than those before it). */
 #include "exec/batch.h"
 
 #include "core/task.h"
@@ -29,60 +30,77 @@ struct map {
     struct pool *pool;
     const trine_task *task;
     const char *site;
-    char *next;          /* the first item that was not sent */
-    size_t left;         /* so many were not */
+    char *next;          /* the first item that was never sent */
+    size_t unsent, left; /* so many were never; and so many are not sent now */
+    struct list rests;   /* of futures: what their batches had left */
     size_t length, most; /* of the next batch; of any */
-    int64_t time, items; /* that the last few took, and how many they were */
+    int64_t time, items; /* that the last few took, and how many they had */
     size_t under_way, room;
 };
 
-static void start(struct map *m, char *items, size_t n) {
-    task_start_batch(m->scope, &m->pool->base, m->task, items, n, m->site);
-    m->under_way++;
+/* Up to `n` of the rest that is oldest, or of what was never sent; how many. */
+static size_t take_items(struct map *m, size_t n, char **ret_items) {
+    size_t size = m->task->size;
+    if (list_empty(&m->rests)) {
+        *ret_items = m->next;
+        n = n < m->unsent ? n : m->unsent;
+        m->next += n * size;
+        m->unsent -= n;
+        return n;
+    }
+    trine_future *f = container_of(m->rests.next, struct trine_future, in_queue);
+    size_t done = future_batch_done(f), rest = f->in.len / size - done;
+    *ret_items = (char *)f->in.ptr + done * size;
+    future_note_batch_done(f, done + (n < rest ? n : rest));
+    if (n < rest)
+        return n;
+    list_remove(&f->in_queue);
+    trine_future_drop(f);
+    return rest;
 }
 
-static void send_next(struct map *m) {
+/* False: there is no memory, and so no scope any more. */
+static bool send_next(struct map *m) {
     size_t share = m->left / (LEFT_A_WORKER * m->pool->workers_wanted);
     size_t n = m->length < share ? m->length : share ? share : 1;
-    char *items = m->next;
-    m->next += n * m->task->size;
+    char *items;
+    n = take_items(m, n, &items);
     m->left -= n;
-    start(m, items, n);
+    m->under_way++;
+    return task_start_batch(m->scope, &m->pool->base, m->task, items, n, m->site) != NULL;
 }
 
-static void adapt(struct map *m, size_t n, int64_t took) {
+static void adapt(struct map *m, size_t sent, size_t done, int64_t took) {
     m->time = m->time / 2 + took;
-    m->items = m->items / 2 + (int64_t)n;
+    m->items = m->items / 2 + (int64_t)done;
     size_t length = m->time > 0 ? (size_t)(m->items * BATCH_TIME / m->time) : m->most;
-    if (length > GROWTH * n)
-        length = GROWTH * n;
+    if (length > GROWTH * sent)
+        length = GROWTH * sent;
     m->length = length < 1 ? 1 : length < m->most ? length : m->most;
 }
 
-/* A batch is back; what is left of it is sent again, in pieces as long as it should have had. */
-static void take_back(struct map *m, const trine_future *f) {
-    size_t size = m->task->size, n = f->in.len / size, done = future_batch_done(f);
-    char *items = (char *)f->in.ptr + done * size;
-    adapt(m, done, f->status);
-    for (size_t left = n - done, piece; left > 0; left -= piece, items += piece * size) {
-        piece = left < m->length ? left : m->length;
-        start(m, items, piece);
-    }
+static void take_back(struct map *m, trine_future *f) {
+    size_t n = f->in.len / m->task->size, done = future_batch_done(f);
+    m->under_way--;
+    adapt(m, n, done, f->status);
+    m->left += n - done;
+    if (done < n)
+        list_push(&m->rests, &f->in_queue);
+    else
+        trine_future_drop(f);
 }
 
 /* Until all are done, or the scope ends. */
 static void run(struct map *m) {
-    trine_future *f;
-    do {
+    while (m->left > 0 || m->under_way > 0) {
+        trine_future *f;
         while (m->left > 0 && m->under_way < m->room)
-            send_next(m);
-        if (trine_next_done(m->scope, &f) <= 0)
+            if (!send_next(m))
+                return;
+        if (trine_next_done(m->scope, &f) <= 0 || f->status < 0)
             return;
-        if (f->status >= 0)
-            take_back(m, f);
-        trine_future_drop(f);
-        m->under_way--;
-    } while (m->under_way > 0 || m->left > 0);
+        take_back(m, f);
+    }
 }
 
 static bool suits(const struct pool *p, const trine_task *t, size_t n) {
@@ -97,10 +115,12 @@ int batch_map_all(struct pool *p, const trine_task *t, void *args, size_t n, con
                     .task = t,
                     .site = site,
                     .next = args,
+                    .unsent = n,
                     .left = n,
                     .length = 1,
                     .room = (size_t)AREAS * p->workers_wanted};
     if (suits(p, t, n)) {
+        list_init(&m.rests);
         m.most = BATCH_BYTES / t->size;
         run(&m);
     } else {

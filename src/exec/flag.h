@@ -1,6 +1,6 @@
 /* flag.h - the memory that the program shares with one worker: two streams of frames, what is left
- * of it when it crashes, areas for large bodies, and words. Each word holds a task's number, and
- * numbers only grow, so that none needs a reset between tasks. */
+ * of it when it crashes, areas for bodies, and words. Those that cancel and claim hold a task's
+ * number, and numbers only grow, so that none needs a reset between tasks. */
 #ifndef TRINE_EXEC_FLAG_H
 #define TRINE_EXEC_FLAG_H
 

@@ -50,7 +50,7 @@ static void gone(struct worker *w, const struct worker_report *report) {
     bool begun = f && flag_has_begun(&w->memory, worker_sent(w, 0)->frame.sequence);
     if (f && !f->task)
         f->out->len = 0;
-    if (begun && future_is_batch(f))
+    if (begun && future_is_batch(f) && w->verdict != -EPROTO)
         worker_take_batch(w);
     list_remove(&w->node);
     worker_leave_seat(w);

@@ -1,7 +1,7 @@
 /* remote.c - one worker process as the supervisor sees it: frames to and from it, its limits, its
  * end. The worker is hostile: of what comes from it only a frame that answers its present task is
  * taken, at most of the size expected, and a flat argument gets its results as a whole or not at
- * all.
+ * all. (And, of a batch, the results that it had before it died.)
  *
  * Which task dies with a worker: it runs one at a time, so it is the oldest without an answer,
  * unless the worker died before it began it, as one does that was killed while idle: it says in a
@@ -220,10 +220,11 @@ void worker_wake_if_due(struct worker *w) {
 /* The limits of the task that it runs now count from now. */
 static void start_limits(struct worker *w) {
     struct pool *p = w->pool;
-    int64_t timeout = time_limit(w),
-            begins_late = future_is_batch(worker_task(w)) ? BATCH_LONGEST : 0;
-    if (timeout) /* a batch's last one has all of its time, too */
-        loop_timer_start(p->loop, &w->deadline, timeout + begins_late);
+    int64_t timeout = time_limit(w);
+    if (timeout && future_is_batch(worker_task(w)) && timeout < INT64_MAX - BATCH_LONGEST)
+        timeout += BATCH_LONGEST; /* its last one has all of its time, too */
+    if (timeout)
+        loop_timer_start(p->loop, &w->deadline, timeout);
     if (p->limit_memory)
         loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
 }
