@@ -1,6 +1,6 @@
-/* trine/queue.h - a bounded queue between the processes of one program: items of one size, first
- * in, first out, any number of putters and getters, in the program's threads and coroutines and in
- * tasks of worker processes. See trine.h for [S] and errors.
+/* trine/queue.h - a bounded queue between the processes of one program: items of one size, or
+ * messages of any, first in, first out, any number of putters and getters, in the program's threads
+ * and coroutines and in tasks of worker processes. See trine.h for [S] and errors.
  *
  * A trine_queue is plain data that names the queue: copy it, or make it a field of the argument of
  * a task that runs in a worker process, where it works as it is. (As always, an argument is its
@@ -27,15 +27,14 @@
 #define TRINE_QUEUE_H
 
 #include <trine.h>
+#include <trine/shared.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* Names a queue; its inside is private. All zero is none. */
 typedef struct trine_queue {
-    uint64_t id_;
-    uint64_t bytes_;
-    int32_t owner_, fd_;
+    trine_shared memory_;
 } trine_queue;
 
 /* Opens a queue of at most `capacity` items of `item_size` bytes, both at least 1. It takes their
@@ -44,17 +43,26 @@ typedef struct trine_queue {
  * Errors: -ENOMEM, -EMFILE, -ENFILE. Does not suspend; any thread. */
 TRINE_MUST_USE_ int trine_queue_open(size_t item_size, size_t capacity, trine_queue *ret_queue);
 
+/* The same for messages that differ in length, whose puts and gets end in _bytes: `bytes` are for
+ * all that are in it, each with 8 bytes more, rounded up to 8. */
+TRINE_MUST_USE_ int trine_queue_open_bytes(size_t bytes, trine_queue *ret_queue);
+
 /* Copies one item in; waits while the queue is full. Who waits is served in no particular order.
  * Errors: -EPIPE (closed), those of reaching the queue, and -EAGAIN also where a coroutine would
  * have to wait and no thread can be had to wake it. With an error the item is not in the queue.
- * Reaching the queue, at a process's first use, may fail with -ESTALE (freed or never opened, or
- * the process that opened it is gone), -EACCES (/proc does not let us look at that process),
- * -ENOENT (no /proc), -ENOMEM, -EMFILE, -ENFILE. [S] any thread. */
+ * Reaching the queue may fail at a process's first use, see trine/shared.h. [S] any thread. */
 TRINE_MUST_USE_ int trine_queue_put(const trine_queue *q, const void *item);
 
 /* Takes the oldest item out; waits while the queue is empty. Errors: -EPIPE (closed, and nothing is
  * left), otherwise as trine_queue_put; with an error nothing was taken. [S] any thread. */
 TRINE_MUST_USE_ int trine_queue_get(const trine_queue *q, void *ret_item);
+
+/* Likewise for messages; an empty one is one, too. put gives -EMSGSIZE for one that is longer than
+ * the queue has room for when it is empty. get replaces what is in *ret_message, all zero or used
+ * before, which stays the caller's to free; -ENOMEM: the message is still in the queue. [S] any
+ * thread. */
+TRINE_MUST_USE_ int trine_queue_put_bytes(const trine_queue *q, trine_bytes message);
+TRINE_MUST_USE_ int trine_queue_get_bytes(const trine_queue *q, trine_buf *ret_message);
 
 /* The end of the input: putters get -EPIPE, getters take what is left and then get -EPIPE. Closing
  * twice is harmless. 0, or an error of reaching the queue. Does not suspend; any thread. */

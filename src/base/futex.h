@@ -23,9 +23,10 @@ static inline void futex_wake(atomic_uint *word, int threads) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads);
 }
 
-/* The same for a word in memory that processes share; without a deadline. */
-static inline void futex_wait_shared(atomic_uint *word, unsigned expected) {
-    syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL);
+/* The same for a word in memory that processes share; for `most` ns (INT64_MAX: no limit). */
+static inline void futex_wait_shared(atomic_uint *word, unsigned expected, int64_t most) {
+    struct timespec time = {.tv_sec = most / 1000000000, .tv_nsec = most % 1000000000};
+    syscall(SYS_futex, word, FUTEX_WAIT, expected, most == INT64_MAX ? NULL : &time);
 }
 
 static inline void futex_wake_shared(atomic_uint *word, int threads) {

@@ -22,12 +22,10 @@
 #include "exec/queue_memory.h"
 
 #include "base/clock.h"
-#include "base/futex.h"
 #include "base/panic.h"
 #include "base/sanitizer.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 enum { DOING_NOTHING, DOING_PUT, DOING_GET, DOING = 3, LEDGER_ITEM = 4 };
@@ -37,48 +35,44 @@ enum { DOING_NOTHING, DOING_PUT, DOING_GET, DOING = 3, LEDGER_ITEM = 4 };
 #define GET(word) atomic_load_explicit(&(word), memory_order_relaxed)
 
 size_t queue_memory_size(uint64_t item_size, uint64_t capacity) {
-    size_t bytes;
-    if (__builtin_mul_overflow(item_size, capacity, &bytes) ||
+    size_t bytes, unit = item_size ? item_size : 1;
+    if (!item_size && __builtin_add_overflow(capacity, MESSAGE_ALIGNMENT - 1, &capacity))
+        return 0;
+    if (__builtin_mul_overflow(unit, capacity, &bytes) ||
         __builtin_add_overflow(bytes, sizeof(struct queue_memory), &bytes) || bytes > PTRDIFF_MAX)
         return 0;
     return bytes;
 }
 
-void queue_memory_init(struct queue_memory *m, uint64_t id, size_t item_size, size_t capacity) {
+static uint64_t rounded(uint64_t bytes) {
+    return (bytes + MESSAGE_ALIGNMENT - 1) / MESSAGE_ALIGNMENT * MESSAGE_ALIGNMENT;
+}
+
+void queue_memory_init(struct queue_memory *m, size_t item_size, size_t capacity) {
     pthread_mutexattr_t robust;
     pthread_mutexattr_init(&robust);
     pthread_mutexattr_setpshared(&robust, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&robust, PTHREAD_MUTEX_ROBUST);
     pthread_mutex_init(&m->lock, &robust);
     pthread_mutexattr_destroy(&robust);
-    m->id = id;
     m->item_size = item_size;
-    m->capacity = capacity;
+    m->capacity = item_size ? capacity : rounded(capacity);
 }
 
 /* --- sleep and wake --- */
 
-void queue_memory_sleep(struct queue_memory *m, unsigned seen) {
-    futex_wait_shared(&m->changed, seen);
-}
-
-void queue_memory_rouse(struct queue_memory *m) {
-    atomic_fetch_add(&m->changed, 1);
-    futex_wake_shared(&m->changed, INT_MAX);
-}
-
 /* Under the lock, before the change. */
 static void wake_sleepers(struct queue_memory *m) {
-    if (!GET(m->awaited))
+    if (!GET(m->base.awaited))
         return;
-    queue_memory_rouse(m);
-    SET(m->awaited, false);
+    shared_rouse(&m->base);
+    SET(m->base.awaited, false);
 }
 
 /* Under the lock, by who will wait: what for. */
 static int must_wait(struct queue_memory *m, unsigned *ret_seen) {
-    SET(m->awaited, true);
-    *ret_seen = queue_changed(m);
+    SET(m->base.awaited, true);
+    *ret_seen = shared_changed(&m->base);
     return -EAGAIN;
 }
 
@@ -90,7 +84,7 @@ static void recover(struct queue_memory *m) {
     bool lost =
         doing == DOING_PUT ? GET(m->tail) != ticket : doing == DOING_GET && GET(m->head) == ticket;
     SET(m->ledger, ledger - doing + (lost ? LEDGER_ITEM : 0));
-    queue_memory_rouse(m);
+    shared_rouse(&m->base);
     pthread_mutex_consistent(&m->lock);
 }
 
@@ -131,44 +125,58 @@ static void end(struct queue_memory *m, unsigned doing) {
     SET(m->ledger, GET(m->ledger) - doing);
 }
 
+/* May so much be put? */
+static int may_put(struct queue_memory *m, uint64_t n, unsigned *ret_seen) {
+    if (GET(m->closed))
+        return -EPIPE;
+    return m->capacity - (GET(m->tail) - GET(m->head)) < n ? must_wait(m, ret_seen) : 0;
+}
+
+static int may_get(struct queue_memory *m, unsigned *ret_seen) {
+    if (GET(m->head) != GET(m->tail))
+        return 0;
+    return GET(m->closed) ? -EPIPE : must_wait(m, ret_seen);
+}
+
+/* What was begun is decided here. */
+static void decide_put(struct queue_memory *m) {
+    wake_sleepers(m);
+    SET(m->tail, GET(m->ticket));
+    end(m, DOING_PUT);
+}
+
+static void decide_get(struct queue_memory *m) {
+    wake_sleepers(m);
+    SET(m->head, GET(m->ticket));
+    end(m, DOING_GET);
+}
+
 /* Where the item of this number lies. */
 static unsigned char *place(struct queue_memory *m, uint64_t number) {
     return m->items + number % m->capacity * m->item_size;
 }
 
 int queue_memory_put(struct queue_memory *m, const void *item, unsigned *ret_seen) {
-    int r = 0;
     lock(m);
     uint64_t tail = GET(m->tail);
-    if (GET(m->closed)) {
-        r = -EPIPE;
-    } else if (tail - GET(m->head) == m->capacity) {
-        r = must_wait(m, ret_seen);
-    } else {
+    int r = may_put(m, 1, ret_seen);
+    if (r == 0) {
         begin(m, DOING_PUT, tail + 1);
         memcpy(place(m, tail), item, m->item_size);
-        wake_sleepers(m);
-        SET(m->tail, tail + 1);
-        end(m, DOING_PUT);
+        decide_put(m);
     }
     unlock(m);
     return r;
 }
 
 int queue_memory_get(struct queue_memory *m, void *ret_item, unsigned *ret_seen) {
-    int r = 0;
     lock(m);
     uint64_t head = GET(m->head);
-    if (head != GET(m->tail)) {
+    int r = may_get(m, ret_seen);
+    if (r == 0) {
         begin(m, DOING_GET, head + 1);
         memcpy(ret_item, place(m, head), m->item_size);
-        wake_sleepers(m);
-        SET(m->head, head + 1);
-        end(m, DOING_GET);
-    } else if (GET(m->closed)) {
-        r = -EPIPE;
-    } else {
-        r = must_wait(m, ret_seen);
+        decide_get(m);
     }
     unlock(m);
     return r;
@@ -181,11 +189,73 @@ void queue_memory_close(struct queue_memory *m) {
     unlock(m);
 }
 
+/* --- messages: a length, which lies in one piece, and bytes, which may go on at the beginning ---
+ */
+
+static uint64_t *length_at(struct queue_memory *m, uint64_t at) {
+    return (uint64_t *)(void *)(m->items + at % m->capacity);
+}
+
+static uint64_t space_of(uint64_t length) {
+    return MESSAGE_HEADER + rounded(length);
+}
+
+/* How much of n bytes lies before the ring's end. */
+static size_t before_end(const struct queue_memory *m, uint64_t at, size_t n) {
+    size_t left = (size_t)(m->capacity - at % m->capacity);
+    return n < left ? n : left;
+}
+
+int queue_memory_put_bytes(struct queue_memory *m, trine_bytes message, unsigned *ret_seen) {
+    if (message.len > m->capacity || space_of(message.len) > m->capacity)
+        return -EMSGSIZE;
+    lock(m);
+    uint64_t tail = GET(m->tail), at = tail + MESSAGE_HEADER, space = space_of(message.len);
+    int r = may_put(m, space, ret_seen);
+    if (r == 0) {
+        size_t first = before_end(m, at, message.len);
+        begin(m, DOING_PUT, tail + space);
+        *length_at(m, tail) = message.len;
+        if (message.len > 0) {
+            memcpy(m->items + at % m->capacity, message.ptr, first);
+            memcpy(m->items, (const char *)message.ptr + first, message.len - first);
+        }
+        decide_put(m);
+    }
+    unlock(m);
+    return r;
+}
+
+int queue_memory_get_bytes(struct queue_memory *m, void *ret_bytes, size_t room, size_t *ret_len,
+                           unsigned *ret_seen) {
+    lock(m);
+    uint64_t head = GET(m->head), at = head + MESSAGE_HEADER;
+    int r = may_get(m, ret_seen);
+    size_t len = r == 0 ? (size_t)*length_at(m, head) : 0;
+    if (r == 0 && len > room)
+        r = -ENOBUFS;
+    *ret_len = len;
+    if (r == 0) {
+        size_t first = before_end(m, at, len);
+        begin(m, DOING_GET, head + space_of(len));
+        if (len > 0) {
+            memcpy(ret_bytes, m->items + at % m->capacity, first);
+            memcpy((char *)ret_bytes + first, m->items, len - first);
+        }
+        decide_get(m);
+    }
+    unlock(m);
+    return r;
+}
+
 /* --- figures --- */
 
 uint64_t queue_memory_count(struct queue_memory *m) {
     lock(m);
-    uint64_t count = GET(m->tail) - GET(m->head);
+    uint64_t head = GET(m->head), tail = GET(m->tail), count = tail - head;
+    if (!m->item_size)
+        for (count = 0; head != tail; count++)
+            head += space_of(*length_at(m, head));
     unlock(m);
     return count;
 }

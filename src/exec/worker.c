@@ -108,7 +108,7 @@ static bool await_bytes(struct worker *w, size_t want, size_t *ret_ready) {
             ring_bell(w);
         if (!spin(w, s) && stream_reader_sleeps(s, 0) && !atomic_load(&s->memory->closed)) {
             STEP(STEP_ASLEEP);
-            futex_wait_shared(&s->memory->reader_sleeps, 1);
+            futex_wait_shared(&s->memory->reader_sleeps, 1, INT64_MAX);
         }
     }
     return true;
@@ -150,7 +150,7 @@ static void write_all(struct worker *w, const void *from, uint64_t len) {
                 ring_bell(w);
             STEP(STEP_FULL);
             if (stream_writer_sleeps(s, 0))
-                futex_wait_shared(&s->memory->writer_sleeps, 1);
+                futex_wait_shared(&s->memory->writer_sleeps, 1, INT64_MAX);
             continue;
         }
         size_t part = len < room ? (size_t)len : room;

@@ -96,7 +96,7 @@ static void *write_all(void *arg) {
         if (stream_wake_reader(s))
             futex_wake_shared(&memory.reader_sleeps, 1);
         if (!n && stream_writer_sleeps(s, 0))
-            futex_wait_shared(&memory.writer_sleeps, 1);
+            futex_wait_shared(&memory.writer_sleeps, 1, INT64_MAX);
     }
     return NULL;
 }
@@ -117,7 +117,7 @@ TEST(nothing_is_lost_and_nobody_sleeps_for_ever) {
         if (stream_wake_writer(&e.reader))
             futex_wake_shared(&memory.writer_sleeps, 1);
         if (!n && stream_reader_sleeps(&e.reader, 0))
-            futex_wait_shared(&memory.reader_sleeps, 1);
+            futex_wait_shared(&memory.reader_sleeps, 1, INT64_MAX);
     }
     CHECK_EQ(pthread_join(writer, NULL), 0);
 }

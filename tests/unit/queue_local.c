@@ -4,7 +4,7 @@
 
 #include <trine/queue.h>
 
-#include "exec/queue_map.h"
+#include "exec/shared_map.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -52,6 +52,74 @@ TEST(a_closed_queue_is_drained_then_ends) {
     trine_queue_free(&q);
 }
 
+/* --- messages --- */
+
+static void check_message(const trine_buf *b, size_t len, int mark) {
+    CHECK_EQ(b->len, len);
+    for (size_t i = 0; i < len; i++)
+        CHECK_EQ(((unsigned char *)b->ptr)[i], (unsigned char)(mark + (int)i));
+}
+
+static size_t space_of_message(unsigned number) {
+    return 8 + (number * 7 % 101 + 7) / 8 * 8;
+}
+
+/* Of all lengths up to what fits, at all places of the ring, which is as full as it can be. */
+TEST(messages_come_out_whole_and_in_order) {
+    enum { MOST = 100, ROUNDS = 3000, ROOM = MOST + 12 };
+    trine_queue q;
+    trine_buf got = {0};
+    unsigned char bytes[MOST];
+    size_t used = 0;
+    CHECK_OK(trine_queue_open_bytes(ROOM - 4, &q));
+    for (unsigned in = 0, out = 0; out < ROUNDS;) {
+        size_t len = in * 7 % (MOST + 1);
+        if (used + space_of_message(in) <= ROOM) {
+            for (size_t i = 0; i < len; i++)
+                bytes[i] = (unsigned char)(in + i);
+            CHECK_OK(trine_queue_put_bytes(&q, (trine_bytes){bytes, len}));
+            used += space_of_message(in++);
+        } else {
+            CHECK_OK(trine_queue_get_bytes(&q, &got));
+            check_message(&got, out * 7 % (MOST + 1), (int)out);
+            used -= space_of_message(out++);
+        }
+        CHECK_EQ(trine_queue_count(&q), in - out);
+    }
+    CHECK_EQ(trine_queue_lost(&q), 0);
+    trine_buf_free(&got);
+    trine_queue_free(&q);
+}
+
+TEST(a_message_that_never_fits_is_refused) {
+    trine_queue q;
+    trine_buf got = {0};
+    char bytes[65] = "x";
+    CHECK_OK(trine_queue_open_bytes(72, &q));
+    CHECK_EQ(trine_queue_put_bytes(&q, (trine_bytes){bytes, 65}), -EMSGSIZE);
+    CHECK_EQ(trine_queue_put_bytes(&q, (trine_bytes){bytes, SIZE_MAX}), -EMSGSIZE);
+    CHECK_OK(trine_queue_put_bytes(&q, (trine_bytes){bytes, 64}));
+    CHECK_OK(trine_queue_get_bytes(&q, &got));
+    CHECK_EQ(got.len, 64);
+    CHECK_OK(trine_queue_put_bytes(&q, (trine_bytes){NULL, 0})); /* an empty one is one */
+    CHECK_OK(trine_queue_close(&q));
+    CHECK_EQ(trine_queue_put_bytes(&q, (trine_bytes){bytes, 1}), -EPIPE);
+    CHECK_OK(trine_queue_get_bytes(&q, &got));
+    CHECK_EQ(got.len, 0);
+    CHECK_EQ(trine_queue_get_bytes(&q, &got), -EPIPE);
+    trine_buf_free(&got);
+    trine_queue_free(&q);
+}
+
+TEST_ABORTS(items_and_messages_are_not_mixed, "calls that end in _bytes") {
+    trine_queue q;
+    int n = 0;
+    CHECK_OK(trine_queue_open_bytes(64, &q));
+    CHECK_OK(trine_queue_put(&q, &n));
+}
+
+/* --- what is no queue --- */
+
 static int count_fds(void) {
     int n = 0;
     for (int fd = 0; fd < 256; fd++)
@@ -62,7 +130,7 @@ static int count_fds(void) {
 TEST(a_freed_queue_is_stale_and_leaves_nothing) {
     int before = count_fds(), n = 0;
     trine_queue q = open_queue(sizeof(int), 4), copy = q, none = {0};
-    CHECK_EQ(fcntl(copy.fd_, F_GETFD), FD_CLOEXEC);
+    CHECK_EQ(fcntl(copy.memory_.fd_, F_GETFD), FD_CLOEXEC);
     trine_queue_free(&q);
     trine_queue_free(&q);
     CHECK_EQ(count_fds(), before);
@@ -77,19 +145,19 @@ TEST(a_freed_queue_is_stale_and_leaves_nothing) {
 TEST(a_foreign_descriptor_is_never_taken_for_a_queue) {
     int n = 0, file = open("/dev/zero", O_RDWR | O_CLOEXEC);
     trine_queue q = open_queue(sizeof(int), 4), wrong = q;
-    wrong.owner_ = 1; /* a process that has no such descriptor */
-    wrong.fd_ = 1 << 20;
-    wrong.id_++;
+    wrong.memory_.owner_ = 1; /* a process that has no such descriptor */
+    wrong.memory_.fd_ = 1 << 20;
+    wrong.memory_.id_++;
     CHECK_EQ(trine_queue_get(&wrong, &n), -ESTALE);
-    wrong.owner_ = getppid(); /* one that has, but to something else */
-    wrong.fd_ = 0;
+    wrong.memory_.owner_ = getppid(); /* one that has, but to something else */
+    wrong.memory_.fd_ = 0;
     CHECK_EQ(trine_queue_get(&wrong, &n), -ESTALE);
     close(file);
     trine_queue_free(&q);
 }
 
 TEST(sizes_that_cannot_be_are_refused) {
-    trine_queue q = {.id_ = 5};
+    trine_queue q = {.memory_ = {.id_ = 5}};
     CHECK_EQ(trine_queue_open(SIZE_MAX / 2, 3, &q), -ENOMEM);
     CHECK_EQ(trine_queue_open(1, SIZE_MAX / 2 - 4096, &q), -ENOMEM);
     int lowest = dup(0);
@@ -101,7 +169,7 @@ TEST(sizes_that_cannot_be_are_refused) {
     CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
     CHECK_EQ(trine_queue_open(1, 1, &q), -EMFILE);
     CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-    CHECK_EQ(q.id_, 5);
+    CHECK_EQ(q.memory_.id_, 5);
 }
 
 /* --- threads --- */
@@ -325,10 +393,10 @@ TEST(pool_threads_wait_and_are_cancelled) {
 static int wait_long(struct end *e) {
     struct mapping *m;
     struct strand *self;
-    CHECK_EQ(queue_map_enter(&e->queue, &m), 0);
+    CHECK_EQ(shared_map_enter(&e->queue.memory_, &m), 0);
     CHECK_EQ(strand_enter(&self), 0);
-    e->status = bell_wait(&m->bell, self, queue_changed(m->memory), "test");
-    queue_map_leave(m);
+    e->status = bell_wait(&m->bell, self, shared_changed(m->memory), INT64_MAX, "test");
+    shared_map_leave(m);
     return 0;
 }
 TRINE_TASK(wait_long, struct end);
@@ -341,11 +409,11 @@ static int come_late(struct end *e) {
     CHECK_EQ(trine_spawn(s, wait_long, e), 0);
     CHECK_EQ(trine_sleep(TRINE_MS(5)),
              0); /* the bell's thread sleeps by now, or the case is easy */
-    CHECK_EQ(queue_map_enter(&e->queue, &m), 0);
+    CHECK_EQ(shared_map_enter(&e->queue.memory_, &m), 0);
     CHECK_EQ(strand_enter(&self), 0);
-    CHECK_EQ(bell_wait(&m->bell, self, queue_changed(m->memory) - 1, "test"), 0);
-    queue_memory_rouse(m->memory);
-    queue_map_leave(m);
+    CHECK_EQ(bell_wait(&m->bell, self, shared_changed(m->memory) - 1, INT64_MAX, "test"), 0);
+    shared_rouse(m->memory);
+    shared_map_leave(m);
     CHECK_EQ(trine_join(s), 0);
     return e->status;
 }

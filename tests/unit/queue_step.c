@@ -1,4 +1,5 @@
-/* queue_step.c - a process is killed at each single instruction of a put and of a get in turn, with
+/* queue_step.c - a process is killed at each single instruction of a put and of a get in turn, of
+ * items of one size and of messages, with
  * nobody else there and with another process asleep beside: the queue goes on, at most the one item
  * is gone, what is counted as lost is gone, and the sleeper wakes up when there is a reason to. */
 #define TEST_TIMEOUT 120
@@ -18,26 +19,33 @@ struct stage {
 };
 
 static struct stage *stage;
+static bool messages; /* that differ in length, instead of items */
 
 static struct queue_memory *queue(void) {
     return (struct queue_memory *)stage->queue;
 }
 
+static int call(bool put, int *item, unsigned *seen) {
+    size_t len;
+    if (!messages)
+        return put ? queue_memory_put(queue(), item, seen) : queue_memory_get(queue(), item, seen);
+    if (put)
+        return queue_memory_put_bytes(queue(), (trine_bytes){item, sizeof(*item)}, seen);
+    return queue_memory_get_bytes(queue(), item, sizeof(*item), &len, seen);
+}
+
 static void set_stage(int items) {
     memset(stage, 0, sizeof(*stage));
-    queue_memory_init(queue(), 1, sizeof(int), CAPACITY);
+    size_t space = MESSAGE_HEADER + MESSAGE_ALIGNMENT; /* of one int */
+    queue_memory_init(queue(), messages ? 0 : sizeof(int), messages ? CAPACITY * space : CAPACITY);
     unsigned seen;
     for (int i = 1; i <= items; i++)
-        CHECK_EQ(queue_memory_put(queue(), &i, &seen), 0);
+        CHECK_EQ(call(true, &i, &seen), 0);
 }
 
 /* --- the processes --- */
 
 enum { VICTIM_ITEM = 50, SLEEPER_ITEM = 60 };
-
-static int call(bool put, int *item, unsigned *seen) {
-    return put ? queue_memory_put(queue(), item, seen) : queue_memory_get(queue(), item, seen);
-}
 
 _Noreturn static void be_victim(bool put) {
     int item = VICTIM_ITEM;
@@ -56,7 +64,7 @@ _Noreturn static void be_sleeper(bool put) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (call(put, &item, &seen) == -EAGAIN) {
         atomic_store(&stage->asleep, true);
-        queue_memory_sleep(queue(), seen);
+        shared_sleep(&queue()->base, seen, INT64_MAX);
     }
     stage->sleeper_got = item;
     atomic_store(&stage->woken, true);
@@ -103,7 +111,7 @@ struct tally {
 static int drain(int *ret_items) {
     unsigned seen;
     int n = 0;
-    while (n <= CAPACITY && queue_memory_get(queue(), &ret_items[n], &seen) == 0)
+    while (n <= CAPACITY && call(false, &ret_items[n], &seen) == 0)
         n++;
     CHECK(n <= CAPACITY);
     return n;
@@ -113,10 +121,10 @@ static void check_still_works(void) {
     int item = 70, got = 0;
     unsigned seen;
     CHECK_EQ(queue_memory_count(queue()), 0);
-    CHECK_EQ(queue_memory_put(queue(), &item, &seen), 0);
-    CHECK_EQ(queue_memory_put(queue(), &item, &seen), 0);
-    CHECK_EQ(queue_memory_put(queue(), &item, &seen), -EAGAIN);
-    CHECK_EQ(queue_memory_get(queue(), &got, &seen), 0);
+    CHECK_EQ(call(true, &item, &seen), 0);
+    CHECK_EQ(call(true, &item, &seen), 0);
+    CHECK_EQ(call(true, &item, &seen), -EAGAIN);
+    CHECK_EQ(call(false, &got, &seen), 0);
     CHECK_EQ(got, 70);
 }
 
@@ -154,7 +162,7 @@ static bool kill_beside_sleeper(bool put, long steps, struct tally *t) {
     pid_t sleeper = start(be_sleeper, !put);
     await_flag(&stage->asleep, "slept");
     bool whole = run_victim(put, steps) < steps;
-    bool done = put ? atomic_load(&queue()->tail) == 1 : atomic_load(&queue()->head) == 1;
+    bool done = put ? atomic_load(&queue()->tail) > 0 : atomic_load(&queue()->head) > 0;
     if (!done)
         CHECK_EQ(call(put, &item, &seen), 0);
     await_flag(&stage->woken, done ? "woke up after the kill" : "woke up at the next call");
@@ -179,7 +187,7 @@ static long step_inside_put(void) {
 
 /* A putter dies, and then the getter that finds it dead. */
 static bool kill_after_a_kill(bool put, long steps, struct tally *t) {
-    static long inside;
+    static long inside; /* each case is a process of its own */
     int items[CAPACITY + 1];
     if (inside == 0)
         inside = step_inside_put();
@@ -234,4 +242,26 @@ TEST(a_putter_sleeps_on_or_wakes_when_a_getter_dies) {
 
 TEST(who_finds_a_dead_one_may_die_too) {
     kill_everywhere(kill_after_a_kill, false);
+}
+
+/* --- the same with messages --- */
+
+TEST(a_putter_of_a_message_may_die_at_any_instruction) {
+    messages = true;
+    kill_everywhere(kill_alone, true);
+}
+
+TEST(a_getter_of_a_message_may_die_at_any_instruction) {
+    messages = true;
+    kill_everywhere(kill_alone, false);
+}
+
+TEST(a_getter_sleeps_on_or_wakes_when_a_putter_of_a_message_dies) {
+    messages = true;
+    kill_everywhere(kill_beside_sleeper, true);
+}
+
+TEST(a_putter_sleeps_on_or_wakes_when_a_getter_of_a_message_dies) {
+    messages = true;
+    kill_everywhere(kill_beside_sleeper, false);
 }

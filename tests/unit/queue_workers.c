@@ -105,7 +105,7 @@ static int count_maps(void) {
     FILE *maps = fopen("/proc/self/maps", "re");
     CHECK(maps);
     while (fgets(line, sizeof(line), maps))
-        n += strstr(line, "/memfd:trine-queue-") != NULL;
+        n += strstr(line, "/memfd:trine-shared-") != NULL;
     fclose(maps);
     return n;
 }
@@ -220,12 +220,13 @@ TEST(a_freed_queue_is_stale_in_a_worker) {
     trine_queue_free(&ours);
     CHECK_EQ(RUN_ERRAND(pool, get_one, &e), -ESTALE);
     struct errand other = new_errand(6, 1);
-    e.queue.fd_ = other.queue.fd_; /* as if it had been given the number of the freed one's */
+    e.queue.memory_.fd_ =
+        other.queue.memory_.fd_; /* as if it had been given the number of the freed one's */
     CHECK_EQ(RUN_ERRAND(pool, get_one, &e), -ESTALE);
     CHECK_EQ(trine_queue_count(&other.queue), 1);
-    e.queue.fd_ = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    e.queue.memory_.fd_ = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CHECK_EQ(RUN_ERRAND(pool, get_one, &e), -ESTALE); /* not even tried: that gives -EISDIR */
-    close(e.queue.fd_);
+    close(e.queue.memory_.fd_);
     trine_queue_free(&other.queue);
     trine_executor_close(&pool);
 }

@@ -1,22 +1,22 @@
-/* queue_map.c - see queue_map.h. The memory is a memfd that the process which opened the queue
- * keeps; a trine_queue says which descriptor of which process. Workers descend from the zygote and
+/* shared_map.c - see shared_map.h. The memory is a memfd that the process which made it keeps; a
+ * trine_shared says which descriptor of which process. Workers descend from the zygote and
  * so inherit nothing of it: at its first use a worker opens /proc/PID/fd/N and maps that. The id is
  * random and is part of what the kernel shows as the descriptor's name, so a process or descriptor
  * that took over the number is told apart before anything of it is opened. The memory's size is
  * sealed: a mapping never ends early.
  *
  * A sandboxed worker will not be able to open files: its descriptor must then come with the task's
- * frame (fdpass.h) and be put in the table by its id before the task runs; queue_map_enter finds
+ * frame (fdpass.h) and be put in the table by its id before the task runs; shared_map_enter finds
  * it there. But a participant must be trusted, which a worker is sandboxed for not being.
  *
- * Invariants: a mapping is in the table, or about to be freed with no users. Mappings of queues
- * that their owner has freed are swept when the next one is made.
- * Lock order: `lock` alone; the queue's own lock is not taken under it.
+ * Invariants: a mapping is in the table, or about to be freed with no users. Mappings of what
+ * its owner has freed are swept when the next one is made.
+ * Lock order: `lock` alone; no lock in the memory is taken under it.
  *
  * Rejected: pidfd_getfd (asks for the right to trace, which Yama gives to parents only); shm_open
- * (names outlive the program); the address in the trine_queue (a copy of it travels to processes
+ * (names outlive the program); the address in the trine_shared (a copy of it travels to processes
  * where that is another's memory). */
-#include "exec/queue_map.h"
+#include "exec/shared_map.h"
 
 #include "base/fault.h"
 #include "base/panic.h"
@@ -45,6 +45,8 @@ static int mapping_new(int fd, bool keep, uint64_t id, size_t bytes, struct mapp
     if (m)
         memory =
             FAULT(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED, ENOMEM);
+    if (m && memory == MAP_FAILED && errno == EPERM) /* it is sealed */
+        memory = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         r = m && errno != EINVAL ? -errno : -ENOMEM; /* EINVAL: larger than an address space */
     if (r < 0 || !keep)
@@ -97,12 +99,12 @@ static struct mapping *sweep(void) {
     return swept;
 }
 
-/* --- a queue of ours --- */
+/* --- memory of ours --- */
 
 enum { NAME_ROOM = 48 };
 
 static void name_of(uint64_t id, char name[NAME_ROOM]) {
-    snprintf(name, NAME_ROOM, "trine-queue-%016" PRIx64, id);
+    snprintf(name, NAME_ROOM, "trine-shared-%016" PRIx64, id);
 }
 
 static int make_memory(uint64_t id, size_t bytes) {
@@ -113,7 +115,7 @@ static int make_memory(uint64_t id, size_t bytes) {
         return -errno;
     int r = FAULT(ftruncate(fd, (off_t)bytes), -1, ENOMEM);
     if (r == 0)
-        r = fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+        r = fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
     if (r < 0) {
         r = errno == EFBIG || errno == EINVAL ? -ENOMEM : -errno; /* larger than a file can be */
         close(fd);
@@ -122,11 +124,8 @@ static int make_memory(uint64_t id, size_t bytes) {
     return fd;
 }
 
-int queue_map_new(size_t item_size, size_t capacity, trine_queue *ret_queue) {
+int shared_map_new(size_t bytes, trine_shared *ret_name, struct mapping **ret_mapping) {
     uint64_t id = 0;
-    size_t bytes = queue_memory_size(item_size, capacity);
-    if (bytes == 0)
-        return -ENOMEM;
     while (id == 0)
         if (getrandom(&id, sizeof(id), 0) != sizeof(id))
             id = 0; /* interrupted by a signal */
@@ -137,17 +136,27 @@ int queue_map_new(size_t item_size, size_t capacity, trine_queue *ret_queue) {
     int r = mapping_new(fd, true, id, bytes, &m);
     if (r < 0)
         return r;
-    queue_memory_init(m->memory, id, item_size, capacity);
+    m->memory->id = id;
     pthread_mutex_lock(&table_lock);
     add(m);
     pthread_mutex_unlock(&table_lock);
-    *ret_queue = (trine_queue){.id_ = id, .bytes_ = bytes, .owner_ = getpid(), .fd_ = fd};
+    *ret_name = (trine_shared){.id_ = id, .bytes_ = bytes, .owner_ = getpid(), .fd_ = fd};
+    *ret_mapping = m;
     return 0;
 }
 
-/* --- a queue of another process --- */
+int shared_map_seal(struct mapping *m) {
+    if (m->fd < 0)
+        return -EPERM;
+    int seals = fcntl(m->fd, F_GET_SEALS);
+    if (seals >= 0 && seals & F_SEAL_FUTURE_WRITE)
+        return 0;
+    return fcntl(m->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0 ? -errno : 0;
+}
 
-/* Does the link in /proc lead to the queue's memory? 0 if so. */
+/* --- memory of another process --- */
+
+/* Does the link in /proc lead to that memory? 0 if so. */
 static int check_link(const char *path, uint64_t id) {
     char name[NAME_ROOM], expected[NAME_ROOM + 32], found[NAME_ROOM + 32];
     ssize_t n = readlink(path, found, sizeof(found) - 1);
@@ -161,17 +170,17 @@ static int check_link(const char *path, uint64_t id) {
     return strcmp(found, expected) == 0 ? 0 : -ESTALE;
 }
 
-static int open_foreign(const trine_queue *q) {
+static int open_foreign(const trine_shared *name) {
     char path[64];
     struct stat found;
-    snprintf(path, sizeof(path), "/proc/%" PRId32 "/fd/%" PRId32, q->owner_, q->fd_);
-    int r = check_link(path, q->id_);
+    snprintf(path, sizeof(path), "/proc/%" PRId32 "/fd/%" PRId32, name->owner_, name->fd_);
+    int r = check_link(path, name->id_);
     if (r < 0)
         return r;
     int fd = FAULT(open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), -1, EMFILE, ENFILE);
     if (fd < 0)
         return errno == ENOENT || errno == ENXIO ? -ESTALE : -errno;
-    if (fstat(fd, &found) < 0 || (uint64_t)found.st_size != q->bytes_) {
+    if (fstat(fd, &found) < 0 || (uint64_t)found.st_size != name->bytes_) {
         close(fd);
         return -ESTALE;
     }
@@ -179,15 +188,15 @@ static int open_foreign(const trine_queue *q) {
 }
 
 /* Under the lock. */
-static int map_foreign(const trine_queue *q, struct mapping **ret_mapping) {
-    int fd = open_foreign(q);
+static int map_foreign(const trine_shared *name, struct mapping **ret_mapping) {
+    int fd = open_foreign(name);
     if (fd < 0)
         return fd;
     struct mapping *m;
-    int r = mapping_new(fd, false, q->id_, q->bytes_, &m);
+    int r = mapping_new(fd, false, name->id_, name->bytes_, &m);
     if (r < 0)
         return r;
-    if (m->memory->id != q->id_) {
+    if (m->memory->id != name->id_) {
         mapping_free(m);
         return -ESTALE;
     }
@@ -198,14 +207,14 @@ static int map_foreign(const trine_queue *q, struct mapping **ret_mapping) {
 
 /* --- enter, leave, free --- */
 
-int queue_map_enter(const trine_queue *q, struct mapping **ret_mapping) {
+int shared_map_enter(const trine_shared *name, struct mapping **ret_mapping) {
     struct mapping *swept = NULL;
     int r = 0;
     pthread_mutex_lock(&table_lock);
-    struct mapping *m = *find(q->id_);
+    struct mapping *m = *find(name->id_);
     if (!m) {
         swept = sweep();
-        r = map_foreign(q, &m);
+        r = map_foreign(name, &m);
     }
     if (r == 0)
         m->users++;
@@ -219,25 +228,29 @@ int queue_map_enter(const trine_queue *q, struct mapping **ret_mapping) {
     return r;
 }
 
-void queue_map_leave(struct mapping *m) {
+void shared_map_leave(struct mapping *m) {
     pthread_mutex_lock(&table_lock);
     m->users--;
     pthread_mutex_unlock(&table_lock);
 }
 
-void queue_map_free(const trine_queue *q) {
+void shared_map_free(const trine_shared *name, void (*last)(struct shared_head *),
+                     const char *what) {
     pthread_mutex_lock(&table_lock);
-    struct mapping **at = find(q->id_), *m = *at;
+    struct mapping **at = find(name->id_), *m = *at;
     if (m) {
-        REQUIRE(m->users == 0, "a queue was freed while tasks of this process are in a call on it: "
-                               "close it and join them before");
+        REQUIRE(m->users == 0,
+                "%s was freed while tasks of this process are in a call on it: end "
+                "and join them before",
+                what);
         *at = m->next;
     }
     pthread_mutex_unlock(&table_lock);
     if (!m)
         return;
     if (m->fd >= 0) {
-        queue_memory_close(m->memory);
+        if (last)
+            last(m->memory);
         atomic_store(&m->memory->freed, true);
     }
     mapping_free(m);
