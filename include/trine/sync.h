@@ -7,7 +7,7 @@
  * of their coming; between threads the mutex may be taken by who comes just then, but never for
  * longer than half a millisecond past somebody who waits. A waiter that is cancelled loses no
  * wake-up: it goes to the next one, or the wait had succeeded already. Nothing here allocates.
- * Processes share trine/queue.h, not these. */
+ * Processes share trine/shared.h and trine/queue.h, not these. */
 #ifndef TRINE_SYNC_H
 #define TRINE_SYNC_H
 

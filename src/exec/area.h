@@ -1,7 +1,7 @@
-/* area.h - where large bodies lie, and batches: memory that the program and one worker map, besides the streams.
- * The program copies an argument into a free area and sends its frame alone; the task runs on it in
- * place and leaves its result there, which the program copies out. So two copies are made instead
- * of four, and no body waits for room in a stream. */
+/* area.h - where large bodies lie, and batches: memory that the program and one worker map, besides
+ * the streams. The program copies an argument into a free area and sends its frame alone; the task
+ * runs on it in place and leaves its result there, which the program copies out. So two copies are
+ * made instead of four, and no body waits for room in a stream. */
 #ifndef TRINE_EXEC_AREA_H
 #define TRINE_EXEC_AREA_H
 

@@ -68,12 +68,14 @@ static int try_or_wait(struct mapping *m, struct strand *self) {
 static int enter(const trine_shared_mutex *mutex, struct mapping **ret_mapping,
                  struct strand **ret_self) {
     int r = strand_enter(ret_self);
-    if (r == 0)
-        r = shared_map_enter(&mutex->memory_, ret_mapping);
-    REQUIRE(r < 0 ||
-                atomic_load_explicit(&(*ret_mapping)->holder, memory_order_relaxed) != *ret_self,
+    if (r < 0)
+        return r;
+    r = shared_map_enter(&mutex->memory_, ret_mapping);
+    if (r < 0)
+        return r;
+    REQUIRE(atomic_load_explicit(&(*ret_mapping)->holder, memory_order_relaxed) != *ret_self,
             "a mutex between processes was locked by a task that holds it");
-    return r;
+    return 0;
 }
 
 int trine_shared_mutex_lock(const trine_shared_mutex *mutex) {

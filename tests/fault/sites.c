@@ -7,6 +7,7 @@
 #include "core/backend.h"
 
 #include <trine/queue.h>
+#include <trine/shared.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,12 @@ static int twice(struct number *n) {
     return trine_sleep(TRINE_US(50));
 }
 TRINE_TASK(twice, struct number);
+
+static int use_little(struct number *n) {
+    n->out = 2 * n->in;
+    return 0;
+}
+TRINE_TASK(use_little, struct number);
 
 static int use_channel(struct number *n) {
     trine_channel *c = trine_channel_new(sizeof(int), 4);
@@ -91,6 +98,62 @@ static int on_pool(trine_executor *pool) {
     return r;
 }
 
+/* So many that a process pool makes batches of them. */
+static int on_pool_in_batches(trine_executor *pool) {
+    enum { MANY = 1500 };
+    static struct number n[MANY];
+    for (int i = 0; i < MANY; i++)
+        n[i] = (struct number){i, -1};
+    int r = trine_map_all(pool, use_little, n, MANY);
+    for (int i = 0; i < MANY && r == 0; i++)
+        if (n[i].out != 2 * i)
+            exit(EXIT_WRONG);
+    return r;
+}
+
+struct all_shared {
+    trine_shared memory;
+    trine_counter counter;
+    trine_shared_mutex mutex;
+    trine_queue messages;
+};
+
+static int use_all_shared(struct all_shared *a) {
+    void *at;
+    trine_buf message = {0};
+    int r = trine_shared_map(&a->memory, &at);
+    if (r == 0)
+        r = trine_counter_add(&a->counter, 1, NULL);
+    if (r == 0)
+        r = trine_queue_put_bytes(&a->messages, (trine_bytes){"message", 8});
+    if (r == 0)
+        r = trine_queue_get_bytes(&a->messages, &message);
+    trine_buf_free(&message);
+    if (r == 0 && (r = trine_shared_mutex_lock(&a->mutex)) >= 0)
+        trine_shared_mutex_unlock(&a->mutex);
+    return r < 0 ? r : 0;
+}
+TRINE_TASK(use_all_shared, struct all_shared);
+
+static int share(trine_executor *pool) {
+    struct all_shared a = {.memory = {0}};
+    int r = trine_shared_open(100, &a.memory);
+    if (r == 0)
+        r = trine_counter_open(&a.counter);
+    if (r == 0)
+        r = trine_shared_mutex_open(&a.mutex);
+    if (r == 0)
+        r = trine_queue_open_bytes(100, &a.messages);
+    struct all_shared theirs = a;
+    if (r == 0)
+        r = trine_map_all(pool, use_all_shared, &theirs, 1);
+    trine_queue_free(&a.messages);
+    trine_shared_mutex_free(&a.mutex);
+    trine_counter_free(&a.counter);
+    trine_shared_free(&a.memory);
+    return r;
+}
+
 static int all_executors(struct number *unused) {
     (void)unused;
     trine_executor *pool;
@@ -114,6 +177,10 @@ static int all_executors(struct number *unused) {
         r = on_pool(pool);
         if (r == 0)
             r = use_queue(pool);
+        if (r == 0)
+            r = on_pool_in_batches(pool);
+        if (r == 0)
+            r = share(pool);
         trine_executor_close(&pool);
     }
     return first ? first : r;

@@ -3,6 +3,7 @@
  * once, right or with an error that is true; at the end no process and no descriptor is left. */
 #define TEST_TIMEOUT 1200
 #include "storm_jobs.h"
+#include "strike.h"
 
 #include <pthread.h>
 
@@ -11,20 +12,7 @@ enum { SUBMITTERS = 3, KILLS = 500, KILLS_FULL = 20000 };
 static atomic_uint kills;
 static unsigned kills_wanted;
 
-/* The children of the zygote as the kernel lists them. */
-static size_t list_workers(pid_t zygote, pid_t *ret_pids, size_t n) {
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)zygote, (int)zygote);
-    FILE *file = fopen(path, "re");
-    size_t count = 0;
-    while (file && count < n && fscanf(file, "%d", &ret_pids[count]) == 1)
-        count++;
-    if (file)
-        fclose(file);
-    return count;
-}
-
-static void *strike(void *unused) {
+static void *strike_all(void *unused) {
     (void)unused;
     uint64_t seed = 42;
     pid_t zygote[2], workers[32];
@@ -59,7 +47,7 @@ static void storm(void) {
     atomic_store(&kills, 0);
     for (int i = 0; i < SUBMITTERS; i++)
         CHECK_EQ(pthread_create(&threads[i], NULL, submit, pool), 0);
-    CHECK_EQ(pthread_create(&striker, NULL, strike, NULL), 0);
+    CHECK_EQ(pthread_create(&striker, NULL, strike_all, NULL), 0);
     pthread_join(striker, NULL);
     for (int i = 0; i < SUBMITTERS; i++)
         pthread_join(threads[i], NULL);

@@ -1,9 +1,9 @@
-/* queue_kill.c - four workers carry numbered items from one queue between processes to another, and
- * are killed at random moments, 200 times or (TRINE_STRESS) 20,000 times: no item comes out twice,
- * at most one a kill is missing, and what the queues count as lost is missing. A hang is caught by
- * the harness. */
+/* queue_kill.c - four workers carry numbered items, or messages, from one queue between processes
+ * to another, and are killed at random moments, 200 times or (TRINE_STRESS) 20,000 times: no item
+ * comes out twice, at most one a kill is missing, and what the queues count as lost is missing. A
+ * hang is caught by the harness. */
 #define TEST_TIMEOUT 1500
-#include "processes_help.h"
+#include "strike.h"
 
 #include <trine/queue.h>
 
@@ -14,13 +14,41 @@ enum { WORKERS = 4, CAPACITY = 16, KILLS = 200, KILLS_FULL = 20000, ITEMS_MOST =
 
 struct carry {
     trine_queue in, out;
+    bool messages;
 };
+
+/* A message: the number, and as many bytes of it as its length says. */
+static int put_number(const struct carry *c, const trine_queue *q, uint32_t n) {
+    unsigned char bytes[64];
+    if (!c->messages)
+        return trine_queue_put(q, &n);
+    size_t len = sizeof(n) + n % 60;
+    memset(bytes, (int)n, sizeof(bytes));
+    memcpy(bytes, &n, sizeof(n));
+    return trine_queue_put_bytes(q, (trine_bytes){bytes, len});
+}
+
+static int get_number(const struct carry *c, const trine_queue *q, uint32_t *ret_n) {
+    static _Thread_local trine_buf message;
+    if (!c->messages)
+        return trine_queue_get(q, ret_n);
+    int r = trine_queue_get_bytes(q, &message);
+    if (r < 0) {
+        trine_buf_free(&message);
+        return r;
+    }
+    memcpy(ret_n, message.ptr, sizeof(*ret_n));
+    CHECK_EQ(message.len, sizeof(*ret_n) + *ret_n % 60);
+    for (size_t i = sizeof(*ret_n); i < message.len; i++)
+        CHECK_EQ(((unsigned char *)message.ptr)[i], (unsigned char)*ret_n);
+    return 0;
+}
 
 static int carry(struct carry *c) {
     uint32_t item;
     int r;
-    while ((r = trine_queue_get(&c->in, &item)) == 0)
-        if ((r = trine_queue_put(&c->out, &item)) < 0)
+    while ((r = get_number(c, &c->in, &item)) == 0)
+        if ((r = put_number(c, &c->out, item)) < 0)
             return r;
     return r == -EPIPE ? 0 : r;
 }
@@ -52,7 +80,7 @@ static void *keep(void *unused) {
 
 static void *send_all(void *unused) {
     for (uint32_t n = 0; !atomic_load(&over) && n < ITEMS_MOST; n++) {
-        CHECK_EQ(trine_queue_put(&queues.in, &n), 0);
+        CHECK_EQ(put_number(&queues, &queues.in, n), 0);
         atomic_fetch_add(&sent, 1);
     }
     CHECK_EQ(trine_queue_close(&queues.in), 0);
@@ -62,7 +90,7 @@ static void *send_all(void *unused) {
 static void *receive_all(void *unused) {
     uint32_t n;
     int r;
-    while ((r = trine_queue_get(&queues.out, &n)) == 0) {
+    while ((r = get_number(&queues, &queues.out, &n)) == 0) {
         CHECK(n < ITEMS_MOST);
         CHECK((atomic_fetch_or(&seen[n / 8], (unsigned char)(1 << n % 8)) & 1 << n % 8) == 0);
         atomic_fetch_add(&received, 1);
@@ -71,50 +99,21 @@ static void *receive_all(void *unused) {
     return unused;
 }
 
-/* The children of the zygote as the kernel lists them. */
-static size_t list_workers(pid_t zygote, pid_t *ret_pids, size_t n) {
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)zygote, (int)zygote);
-    FILE *file = fopen(path, "re");
-    size_t count = 0;
-    while (file && count < n && fscanf(file, "%d", &ret_pids[count]) == 1)
-        count++;
-    if (file)
-        fclose(file);
-    return count;
-}
-
-static void strike(unsigned kills) {
-    pid_t zygote = find_zygote(), workers[16];
-    unsigned seed = 7;
-    for (unsigned i = 0; i < kills;) {
-        usleep((useconds_t)rand_r(&seed) % 8000); /* any moment */
-        size_t n = list_workers(zygote, workers, 16);
-        if (n < WORKERS)
-            continue; /* let them come to work */
-        pid_t victim = workers[(size_t)rand_r(&seed) % n];
-        if (rand_r(&seed) % 16 == 0) {
-            kill(victim, SIGSTOP);
-            usleep((useconds_t)rand_r(&seed) % 500);
-            kill(victim, SIGCONT);
-        }
-        i += kill(victim, SIGKILL) == 0;
-    }
-}
-
-TEST(a_kill_costs_an_item_at_most) {
+static void storm(void) {
     unsigned kills = getenv("TRINE_STRESS") ? KILLS_FULL : KILLS;
     pthread_t keepers[WORKERS], sender, receiver;
     seen = calloc(ITEMS_MOST / 8, 1);
     CHECK(seen);
-    CHECK_OK(trine_queue_open(sizeof(uint32_t), CAPACITY, &queues.in));
-    CHECK_OK(trine_queue_open(sizeof(uint32_t), CAPACITY, &queues.out));
+    trine_queue *both[] = {&queues.in, &queues.out};
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(queues.messages ? trine_queue_open_bytes(CAPACITY * 20, both[i])
+                                 : trine_queue_open(sizeof(uint32_t), CAPACITY, both[i]));
     pool = pool_open((trine_processes_opts){.workers = WORKERS});
     for (int i = 0; i < WORKERS; i++)
         CHECK_EQ(pthread_create(&keepers[i], NULL, keep, NULL), 0);
     CHECK_EQ(pthread_create(&sender, NULL, send_all, NULL), 0);
     CHECK_EQ(pthread_create(&receiver, NULL, receive_all, NULL), 0);
-    strike(kills);
+    strike(kills, WORKERS);
     atomic_store(&over, true);
     pthread_join(sender, NULL);
     for (int i = 0; i < WORKERS; i++)
@@ -134,4 +133,13 @@ TEST(a_kill_costs_an_item_at_most) {
     trine_queue_free(&queues.in);
     trine_queue_free(&queues.out);
     free(seen);
+}
+
+TEST(a_kill_costs_an_item_at_most) {
+    storm();
+}
+
+TEST(a_kill_costs_a_message_at_most) {
+    queues.messages = true;
+    storm();
 }
