@@ -229,3 +229,27 @@ TEST(a_thread_that_sends_and_ends_is_no_deadlock) {
         trine_channel_free(&l.c);
     }
 }
+
+static void *ends(void *arg) {
+    for (volatile int spin = 0; spin < *(int *)arg; spin++)
+        ;
+    return NULL;
+}
+
+/* Who lists the threads while one ends may miss those that were started after it. */
+TEST(a_thread_that_ends_hides_no_other) {
+    struct itimerval often = {{0, 20}, {0, 20}};
+    CHECK_EQ(sigaction(SIGALRM, &(struct sigaction){.sa_handler = wake}, NULL), 0);
+    CHECK_EQ(setitimer(ITIMER_REAL, &often, NULL), 0);
+    for (int i = 0; i < 800; i++) {
+        pthread_t other;
+        struct last l = {.c = trine_channel_new(sizeof(int), 1), .pause = 40000};
+        int item = 0, pause = i % 100 * 200;
+        CHECK_EQ(pthread_create(&other, NULL, ends, &pause), 0);
+        CHECK_EQ(pthread_create(&l.thread, NULL, sends_and_ends, &l), 0);
+        CHECK_OK(trine_channel_recv(l.c, &item));
+        CHECK_EQ(pthread_join(other, NULL), 0);
+        CHECK_EQ(pthread_join(l.thread, NULL), 0);
+        trine_channel_free(&l.c);
+    }
+}
