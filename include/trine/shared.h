@@ -3,7 +3,7 @@
  *
  * Each is named by plain data: copy it, or make it a field of the argument of a task that runs in a
  * worker process, where it works as it is. The process that opened it keeps it for the others: free
- * it there when they are done. For processes that trust each other, not for sandboxed ones.
+ * it there when they are done. For processes that trust each other: a sandboxed worker gets -EPERM.
  *
  *     struct visit { trine_counter visits; };
  *
@@ -13,8 +13,8 @@
  *     TRINE_TASK(visit, struct visit);
  *
  * Reaching one, at a process's first use, may fail with -ESTALE (freed or never opened, or the
- * process that opened it is gone), -EACCES (/proc does not let us look at that process), -ENOENT
- * (no /proc), -ENOMEM, -EMFILE, -ENFILE. */
+ * process that opened it is gone), -EACCES (/proc does not let us look at that process, which may
+ * also be so just after its death), -ENOENT (no /proc), -EPERM, -ENOMEM, -EMFILE, -ENFILE. */
 #ifndef TRINE_SHARED_H
 #define TRINE_SHARED_H
 
@@ -52,8 +52,8 @@ TRINE_PUBLIC_ size_t trine_shared_size(const trine_shared *s);
 
 /* Gives back what this process holds of it, and sets *s to zero; all zero is fine. Its address in
  * this process is none from then on. In a worker process it is not needed, as for all that is named
- * here: what is left there goes when the worker ends, or maps the next one. Does not suspend; any
- * thread. */
+ * here: what is left there goes when the worker ends, or, once it was freed by who opened it, when
+ * the worker maps the next one. Does not suspend; any thread. */
 TRINE_PUBLIC_ void trine_shared_free(trine_shared *s);
 
 /* --- counter -------------------------------------------------------------------------------- */
@@ -85,13 +85,15 @@ typedef struct trine_shared_mutex {
 TRINE_MUST_USE_ int trine_shared_mutex_open(trine_shared_mutex *ret_mutex);
 
 /* Takes the mutex: 0; or 1: its last holder died with it, so what it guards may be half changed; it
- * is the caller's all the same, and as good as new for the next one. Whoever comes then is served,
- * in no particular order. After a death it takes up to 20 ms. Taking one that the caller holds
- * aborts. Errors: those of reaching it; -EAGAIN, where a coroutine would have to wait and no thread
- * can be had to wake it; why the wait ended. With an error it is not taken. [S] any thread. */
+ * is the caller's all the same, and as good as new for the next one. Who waits is served in no
+ * particular order, but nobody passes by for longer than half a millisecond. After a death it takes
+ * up to 20 ms. Taking one that the caller holds aborts, and so does a task in a worker process that
+ * returns with it. Errors: those of reaching it; -EAGAIN, where a coroutine would have to wait and
+ * no thread can be had to wake it. With an error it is not taken. [S] any thread. */
 TRINE_MUST_USE_ int trine_shared_mutex_lock(const trine_shared_mutex *m);
 
-/* Takes it if that needs no wait: 0 or 1, likewise; else -EBUSY. Any thread; not in callbacks. */
+/* Takes it if that needs no wait: 0 or 1, likewise. Errors: -EBUSY, those of reaching it, why the
+ * scope around ends. Any thread; not in callbacks. */
 TRINE_MUST_USE_ int trine_shared_mutex_try_lock(const trine_shared_mutex *m);
 
 /* Gives it back; aborts when the caller does not hold it. Never waits. */

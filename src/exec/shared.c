@@ -2,6 +2,7 @@
  * what is its user's begins on a page and can be sealed. */
 #include <trine/shared.h>
 
+#include "base/fault.h"
 #include "base/panic.h"
 #include "exec/shared_map.h"
 
@@ -35,7 +36,8 @@ int trine_shared_seal(const trine_shared *s) {
     if (r < 0)
         return r;
     r = shared_map_seal(m);
-    if (r == 0 && mprotect((char *)m->memory + page(), m->bytes - page(), PROT_READ) < 0)
+    if (r == 0 &&
+        FAULT(mprotect((char *)m->memory + page(), m->bytes - page(), PROT_READ), -1, ENOMEM) < 0)
         r = -errno;
     shared_map_leave(m);
     return r;

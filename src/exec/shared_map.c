@@ -151,7 +151,8 @@ int shared_map_seal(struct mapping *m) {
     int seals = fcntl(m->fd, F_GET_SEALS);
     if (seals >= 0 && seals & F_SEAL_FUTURE_WRITE)
         return 0;
-    return fcntl(m->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0 ? -errno : 0;
+    int r = FAULT(fcntl(m->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL), -1, EINVAL);
+    return r < 0 ? -errno : 0;
 }
 
 /* --- memory of another process --- */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/futex.h"
+#include "base/panic.h"
 #include "base/relax.h"
 #include "base/sanitizer.h"
 #include "base/step.h"
@@ -17,6 +18,7 @@
 #include "exec/batch.h"
 #include "exec/modules.h"
 #include "exec/sandbox.h"
+#include "exec/shared_mutex.h"
 #include "exec/zygote.h"
 
 #include <trine.h>
@@ -235,10 +237,17 @@ static const void *function_of(const struct worker *w, const void *task) {
                           : (const void *)(uintptr_t)((const trine_task *)task)->run;
 }
 
-/* What the task has printed is out before its result is. */
+/* What has been printed is out before its result is. */
 static void flush(void) {
     if (__fpending(stdout))
         fflush(stdout);
+}
+
+/* The task has returned. All others would wait for what it holds, since its worker lives on. */
+static void finish(const char *task) {
+    REQUIRE(!shared_mutexes_held(), "the task %s has returned with a mutex between processes",
+            task);
+    flush();
 }
 
 /* The task's descriptor in this process, or NULL. */
@@ -274,7 +283,7 @@ static void run_struct(struct worker *w) {
     }
     int status = task->run(w->arg);
     STEP(STEP_RETURNED);
-    flush();
+    finish(task->name);
     answer(w, status, w->arg + task->first_out, task->size - task->first_out);
 }
 
@@ -294,7 +303,7 @@ static void run_batch(struct worker *w) {
     for (uint64_t i = 0, n = w->frame.body / task->size; i < n && took < BATCH_LONGEST; i++) {
         status = trine_cancelled() ? -ECANCELED : task->run(w->arg + i * task->size);
         STEP(STEP_RETURNED);
-        flush();
+        finish(task->name);
         if (status < 0)
             break;
         atomic_store_explicit(done, i + 1, memory_order_release);
@@ -311,7 +320,7 @@ static void run_bytes(struct worker *w) {
     }
     w->out.len = 0;
     int status = task->run((trine_bytes){w->arg, w->frame.body}, &w->out);
-    flush();
+    finish(task->name);
     if (status >= 0 && w->out.len > w->frame.limit)
         refuse(w, -EMSGSIZE, w->out.len);
     else

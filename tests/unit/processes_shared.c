@@ -6,6 +6,7 @@
 #include <trine/task.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* --- counter --- */
@@ -284,16 +285,23 @@ static int outlive_a_holder(struct turn *t) {
 }
 TRINE_TASK(outlive_a_holder, struct turn);
 
-/* The same where nothing can call the waiter away. */
+static void *inherit_alone(void *turn) {
+    inherit(turn);
+    return NULL;
+}
+
+/* The same where nothing can call the waiter away: a thread without a scope. */
 static int outlive_a_holder_alone(struct turn *t) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
     struct turn dies = *t;
+    pthread_t thread;
     TRINE_SCOPE(s, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(60));
     CHECK_OK(trine_submit(s, pool, die_with_it, &dies));
     CHECK_OK(await_number(t));
+    CHECK_EQ(pthread_create(&thread, NULL, inherit_alone, t), 0);
     *number_of(&t->memory) = 2;
-    CHECK_EQ(trine_shared_mutex_lock(&t->mutex), 1);
-    trine_shared_mutex_unlock(&t->mutex);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(t->status, 1);
     CHECK_EQ(trine_join(s), -EOWNERDEAD);
     trine_scope_close(&s);
     trine_executor_close(&pool);
@@ -310,6 +318,96 @@ TEST(a_plain_thread_outlives_a_holder) {
     struct turn t = turn_new();
     CHECK_OK(outlive_a_holder_alone(&t));
     turn_free(&t);
+}
+
+static int unlock_in_a_cancelled_scope(struct turn *t) {
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_shared_mutex_lock(&t->mutex));
+    trine_scope_cancel(s, 0);
+    CHECK_EQ(trine_shared_mutex_try_lock(&t->mutex), -ECANCELED);
+    trine_shared_mutex_unlock(&t->mutex);
+    return 0;
+}
+TRINE_TASK(unlock_in_a_cancelled_scope, struct turn);
+
+TEST(who_is_cancelled_gives_back_what_it_holds) {
+    struct turn t = turn_new();
+    CHECK_OK(unlock_in_a_cancelled_scope(&t));
+    CHECK_OK(trine_run(unlock_in_a_cancelled_scope, &t));
+    CHECK_EQ(trine_shared_mutex_lock(&t.mutex), 0);
+    trine_shared_mutex_unlock(&t.mutex);
+    turn_free(&t);
+}
+
+static void *end_with_it(void *turn) {
+    CHECK_EQ(trine_shared_mutex_lock(&((struct turn *)turn)->mutex), 0);
+    return NULL;
+}
+
+TEST(a_thread_that_ends_with_a_mutex_leaves_it_to_the_next) {
+    struct turn t = turn_new();
+    for (int i = 0; i < 20; i++) {
+        pthread_t thread;
+        CHECK_EQ(pthread_create(&thread, NULL, end_with_it, &t), 0);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        t.status = -1;
+        if (i % 2) { /* in a new one, whose strand may be the old one's */
+            CHECK_EQ(pthread_create(&thread, NULL, inherit_alone, &t), 0);
+            CHECK_EQ(pthread_join(thread, NULL), 0);
+        } else {
+            inherit(&t);
+        }
+        CHECK_EQ(t.status, 1);
+    }
+    turn_free(&t); /* nobody is in a call on it */
+}
+
+static int return_with_it(struct turn *t) {
+    return trine_shared_mutex_lock(&t->mutex);
+}
+TRINE_TASK(return_with_it, struct turn);
+
+TEST(a_task_that_returns_with_a_mutex_fails) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct turn t = turn_new(), theirs = t;
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start(s, pool, return_with_it, &theirs);
+    CHECK_EQ(trine_join(s), -EOWNERDEAD);
+    CHECK_EQ(trine_error_of(f)->signal, SIGABRT);
+    CHECK_EQ(trine_shared_mutex_lock(&t.mutex), 1);
+    trine_shared_mutex_unlock(&t.mutex);
+    trine_scope_close(&s);
+    turn_free(&t);
+    trine_executor_close(&pool);
+}
+
+/* One that takes it again at once, and waits for nobody by itself. */
+static int hog(struct turn *t) {
+    int64_t *over = number_of(&t->memory);
+    while (!*(volatile int64_t *)over) {
+        CHECK_OK(trine_shared_mutex_lock(&t->mutex));
+        for (volatile int i = 0; i < 20000; i++)
+            ;
+        trine_shared_mutex_unlock(&t->mutex);
+    }
+    return 0;
+}
+TRINE_TASK(hog, struct turn);
+
+TEST(who_takes_a_mutex_again_and_again_lets_others_in) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    struct turn t = turn_new(), theirs[] = {t, t};
+    TRINE_SCOPE(s, .timeout = TRINE_SEC(60));
+    CHECK_OK(trine_map(s, pool, hog, theirs, 2));
+    for (int i = 0; i < 200; i++) {
+        CHECK_OK(trine_shared_mutex_lock(&t.mutex));
+        trine_shared_mutex_unlock(&t.mutex);
+    }
+    *number_of(&t.memory) = 1;
+    CHECK_OK(trine_join(s));
+    trine_scope_close(&s);
+    turn_free(&t);
+    trine_executor_close(&pool);
 }
 
 TEST_ABORTS(a_mutex_is_not_taken_twice, "by a task that holds it") {

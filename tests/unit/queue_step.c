@@ -3,14 +3,13 @@
  * nobody else there and with another process asleep beside: the queue goes on, at most the one item
  * is gone, what is counted as lost is gone, and the sleeper wakes up when there is a reason to. */
 #define TEST_TIMEOUT 120
-#include "test.h"
+#include "stepped.h"
 
 #include "exec/queue_memory.h"
 
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 
-enum { CAPACITY = 2, STEPS_MOST = 2000000, EFFORT = 200000, SLEEPER_MS = 10000 };
+enum { CAPACITY = 2, SLEEPER_MS = 10000 };
 
 struct stage {
     alignas(64) atomic_bool asleep, woken; /* of the sleeper */
@@ -20,6 +19,13 @@ struct stage {
 
 static struct stage *stage;
 static bool messages; /* that differ in length, instead of items */
+static uint64_t began_at;
+
+/* A message; CAPACITY of them fit in, and the next one after so many goes round the ring's end. */
+struct message {
+    int item, more[2];
+};
+enum { MESSAGE_SPACE = MESSAGE_HEADER + 16, ROOM = CAPACITY * MESSAGE_SPACE + 16 };
 
 static struct queue_memory *queue(void) {
     return (struct queue_memory *)stage->queue;
@@ -29,16 +35,25 @@ static int call(bool put, int *item, unsigned *seen) {
     size_t len;
     if (!messages)
         return put ? queue_memory_put(queue(), item, seen) : queue_memory_get(queue(), item, seen);
+    struct message m = {*item, {-*item, ~*item}};
     if (put)
-        return queue_memory_put_bytes(queue(), (trine_bytes){item, sizeof(*item)}, seen);
-    return queue_memory_get_bytes(queue(), item, sizeof(*item), &len, seen);
+        return queue_memory_put_bytes(queue(), (trine_bytes){&m, sizeof(m)}, seen);
+    int r = queue_memory_get_bytes(queue(), &m, sizeof(m), &len, seen);
+    if (r == 0 && (len != sizeof(m) || m.more[0] != -m.item || m.more[1] != ~m.item))
+        return -EBADMSG;
+    *item = r == 0 ? m.item : *item;
+    return r;
 }
 
 static void set_stage(int items) {
     memset(stage, 0, sizeof(*stage));
-    size_t space = MESSAGE_HEADER + MESSAGE_ALIGNMENT; /* of one int */
-    queue_memory_init(queue(), messages ? 0 : sizeof(int), messages ? CAPACITY * space : CAPACITY);
+    queue_memory_init(queue(), messages ? 0 : sizeof(int), messages ? ROOM : CAPACITY);
     unsigned seen;
+    for (int i = 0, item = 9; messages && i < CAPACITY; i++) {
+        CHECK_EQ(call(true, &item, &seen), 0);
+        CHECK_EQ(call(false, &item, &seen), 0);
+    }
+    began_at = atomic_load(&queue()->tail);
     for (int i = 1; i <= items; i++)
         CHECK_EQ(call(true, &i, &seen), 0);
 }
@@ -50,12 +65,8 @@ enum { VICTIM_ITEM = 50, SLEEPER_ITEM = 60 };
 _Noreturn static void be_victim(bool put) {
     int item = VICTIM_ITEM;
     unsigned seen;
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-        _exit(2);
-    raise(SIGSTOP);
-    int r = call(put, &item, &seen);
-    syscall(SYS_exit_group, r == 0 ? 0 : 1); /* few instructions, they are stepped through too */
-    __builtin_unreachable();
+    stepped_begin();
+    stepped_end(call(put, &item, &seen) == 0 ? 0 : 1);
 }
 
 _Noreturn static void be_sleeper(bool put) {
@@ -79,26 +90,8 @@ static pid_t start(void (*be)(bool), bool put) {
     return pid;
 }
 
-/* Runs the victim for `steps` instructions and kills it; how many it made, which are fewer when it
- * was done before. */
 static long run_victim(bool put, long steps) {
-    int status;
-    pid_t victim = start(be_victim, put);
-    CHECK_EQ(waitpid(victim, &status, 0), victim);
-    if (!WIFSTOPPED(status))
-        test_skip("this machine does not let processes be traced");
-    for (long i = 0; i < steps; i++) {
-        CHECK_EQ(ptrace(PTRACE_SINGLESTEP, victim, NULL, NULL), 0);
-        CHECK_EQ(waitpid(victim, &status, 0), victim);
-        if (WIFEXITED(status)) {
-            CHECK_EQ(WEXITSTATUS(status), 0);
-            return i;
-        }
-        CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
-    }
-    kill(victim, SIGKILL);
-    CHECK_EQ(waitpid(victim, &status, 0), victim);
-    return steps;
+    return stepped_run(start(be_victim, put), steps);
 }
 
 /* --- what must hold then --- */
@@ -162,7 +155,8 @@ static bool kill_beside_sleeper(bool put, long steps, struct tally *t) {
     pid_t sleeper = start(be_sleeper, !put);
     await_flag(&stage->asleep, "slept");
     bool whole = run_victim(put, steps) < steps;
-    bool done = put ? atomic_load(&queue()->tail) > 0 : atomic_load(&queue()->head) > 0;
+    bool done =
+        put ? atomic_load(&queue()->tail) > began_at : atomic_load(&queue()->head) > began_at;
     if (!done)
         CHECK_EQ(call(put, &item, &seen), 0);
     await_flag(&stage->woken, done ? "woke up after the kill" : "woke up at the next call");
@@ -206,14 +200,13 @@ static bool kill_after_a_kill(bool put, long steps, struct tally *t) {
     return whole;
 }
 
-/* At each instruction; in builds where there are very many of them, at as many as time allows. */
 static void kill_everywhere(bool (*kill_one)(bool, long, struct tally *), bool put) {
     struct tally t = {0};
     stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(stage != MAP_FAILED);
     set_stage(1);
     syscall(SYS_getpid); /* bound by now, as are the calls of set_stage */
-    long total = run_victim(put, STEPS_MOST), stride = 1 + total * total / EFFORT;
+    long total = run_victim(put, STEPS_MOST), stride = stepped_stride(total);
     bool whole = false;
     for (long steps = 1; !whole; steps += stride, t.kills++)
         whole = kill_one(put, steps, &t);
