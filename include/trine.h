@@ -377,10 +377,10 @@ typedef struct trine_processes_opts {
 } trine_processes_opts;
 
 /* Open a pool. `opts` may be NULL. Threads are started when tasks come, worker processes at once.
- * Errors: -ENOMEM, -EAGAIN (no thread or process to be had), and for processes -ENOSYS (a kernel
- * without pidfd), -ENOTSUP (a sandbox, and the kernel or this library has no seccomp; or cgroup is
- * no cgroup v2 directory, or has no controller for the limit), what opening and writing there gives
- * (-ENOENT, -EACCES, -EBUSY: it has processes), -ENOEXEC
+ * Errors: -ENOMEM, -EAGAIN (no thread or process to be had), and for processes -ENOTSUP (a sandbox,
+ * and the kernel or this library has no seccomp; or cgroup is no cgroup v2 directory, or has no
+ * controller for the limit), what opening and writing there gives (-ENOENT, -EACCES, -EBUSY: it has
+ * processes), -ENOEXEC
  * (the program has no build id: link with -Wl,--build-id). A process pool without trine_init
  * aborts. Any thread may submit to a pool; close it where it was opened. [S] */
 TRINE_MUST_USE_ int trine_threads_open(trine_executor **ret_pool, const trine_threads_opts *opts);

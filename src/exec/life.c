@@ -38,11 +38,18 @@ static void release(struct worker *w) {
     list_push_front(&p->unused, &w->node);
 }
 
+void worker_signal(struct worker *w, int signal) {
+    if (w->pid == 0) /* it is not told yet */
+        return;
+    if (w->pidfd < 0 ||
+        (syscall(SYS_pidfd_send_signal, w->pidfd, signal, NULL, 0) < 0 && errno == ENOSYS))
+        zygote_signal(w->zygote, w->pid, signal);
+}
+
 static void gone(struct worker *w, const struct worker_report *report) {
     worker_receive_last(w); /* it may have answered before it died */
-    if (!report && w->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL,
-                0); /* the zygote's death does too */
+    if (!report)
+        worker_signal(w, SIGKILL); /* the zygote's death does too */
     if (w->state == WORKER_IDLE)
         list_remove(&w->idle_node);
     struct pool *p = w->pool;
@@ -78,7 +85,7 @@ static void reports_ready(struct watch *watch, unsigned events) {
         w->pid = report.pid;
         w->pidfd = pidfd;
         if (w->state == WORKER_KILLED)
-            syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+            worker_signal(w, SIGKILL);
     }
 }
 

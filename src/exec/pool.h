@@ -48,7 +48,7 @@ struct worker {
     uint32_t number; /* never used twice in a pool */
     unsigned seat;   /* in pool->seats; it is its successor's when it is gone or leaves */
     pid_t pid;
-    int pidfd; /* -1 until the zygote has told it */
+    int pidfd; /* -1 until the zygote has told it, and where there is none */
     int bell;  /* eventfd: it has written, or read */
     int reports;
     unsigned zygote; /* which one forked it */
@@ -108,6 +108,9 @@ void worker_give_task(struct worker *w, struct trine_future *f, const struct pla
 
 /* Kills it; its task, if it runs one, fails with `verdict`. */
 void worker_kill(struct worker *w, int verdict, struct failure *failure);
+
+/* life.c: nothing, as long as its process is not known. */
+void worker_signal(struct worker *w, int signal);
 
 /* Its zygote has died, and so it will: it gets no task any more. */
 void worker_doom(struct worker *w);

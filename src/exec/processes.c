@@ -417,15 +417,6 @@ static struct pool *pool_new(const trine_processes_opts *o) {
     return p;
 }
 
-/* A kernel without pidfds cannot tell a worker from a stranger that got its number. */
-static int check_kernel(void) {
-    int fd = (int)FAULT(syscall(SYS_pidfd_open, getpid(), 0), -1, ENOSYS, EMFILE);
-    if (fd < 0)
-        return -errno;
-    close(fd);
-    return 0;
-}
-
 /* Starts the supervisor with all signals blocked: handlers run on the program's own threads. */
 static int start_thread(struct pool *p) {
     sigset_t all, before;
@@ -456,8 +447,6 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
             HOOK_ARG_MOST, arg_size);
     struct strand *self;
     int r = strand_enter(&self);
-    if (r >= 0)
-        r = check_kernel();
     if (r >= 0 && o->sandbox)
         r = sandbox_check();
     if (r < 0)

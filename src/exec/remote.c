@@ -25,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LEAVE_TIMEOUT TRINE_SEC(2)
@@ -64,8 +63,7 @@ void worker_kill(struct worker *w, int verdict, struct failure *failure) {
     loop_timer_stop(l, &w->memory_check);
     loop_timer_stop(l, &w->look);
     loop_timer_stop(l, &w->offer);
-    if (w->pidfd >= 0) /* otherwise when it comes */
-        syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+    worker_signal(w, SIGKILL); /* or when its number comes */
 }
 
 static void wake_worker(struct worker *w) {
@@ -90,8 +88,7 @@ static void terminate(struct worker *w) {
         return;
     }
     w->terminated = w->used_up = true;
-    if (w->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, w->pidfd, SIGTERM, NULL, 0);
+    worker_signal(w, SIGTERM);
     loop_timer_start(w->pool->loop, &w->deadline, w->pool->grace - w->pool->grace / 2);
 }
 

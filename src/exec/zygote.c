@@ -171,6 +171,18 @@ static int send_request(const struct fork_request *request, const int fds[REQUES
     return fdpass_send(zygote.sock, request, sizeof(*request), fds, n);
 }
 
+void zygote_signal(unsigned id, pid_t pid, int signal) {
+    const struct fork_request request = {.pid = pid, .signal = signal};
+    struct pollfd room = {.events = POLLOUT};
+    pthread_mutex_lock(&zygote.lock);
+    while (zygote.sock >= 0 && zygote.starts == id &&
+           fdpass_send(zygote.sock, &request, sizeof(request), NULL, 0) == -EAGAIN) {
+        room.fd = zygote.sock; /* it reads at once what it is sent */
+        poll(&room, 1, END_TIMEOUT_MS);
+    }
+    pthread_mutex_unlock(&zygote.lock);
+}
+
 int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS],
                 unsigned *ret_zygote) {
     pthread_mutex_lock(&zygote.lock);

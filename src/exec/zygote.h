@@ -10,12 +10,15 @@
 
 #include <sys/types.h>
 
-/* Asks for one worker; it comes with descriptors: the eventfd by which it wakes the program, the
- * socket for reports on this worker, of which the zygote keeps the end, and the memory of flag.h.
+/* Asks for one worker, or (signal, pid) that one gets a signal; the former comes with descriptors:
+ * the eventfd by which it wakes the program, the socket for reports on this worker, of which the
+ * zygote keeps the end, and the memory of flag.h.
  */
 enum { HOOK_ARG_MOST = 256 };
 struct fork_request {
     uint32_t worker; /* its number */
+    int signal;      /* not 0: nothing else is of meaning but ... */
+    pid_t pid;       /* ... which worker gets it */
     uint64_t limit_memory;
     uint64_t limit_cpu; /* seconds */
     int64_t spin;
@@ -36,7 +39,7 @@ enum {
 };
 
 enum report_kind {
-    REPORT_STARTED = 1, /* comes with the pidfd */
+    REPORT_STARTED = 1, /* comes with the pidfd, if the zygote has it */
     REPORT_FAILED,      /* status: the negative errno of fork; the last report */
     REPORT_ENDED        /* status: as from waitpid; the last report */
 };
@@ -47,6 +50,7 @@ struct worker_report {
     enum report_kind kind;
     pid_t pid;
     int status;
+    int unused;          /* there would be padding to send */
     int64_t most_memory; /* bytes resident at the worst moment */
 };
 
@@ -74,6 +78,10 @@ void zygote_unref(void);
  * from those before and after: its workers die with it. */
 int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS],
                 unsigned *ret_zygote);
+
+/* Has that zygote send a worker a signal, for who has no pidfd of it: the zygote is the one to reap
+ * it, so that its number is nobody else's. Nothing, when that zygote is gone: so is the worker. */
+void zygote_signal(unsigned id, pid_t pid, int signal);
 
 /* Was trine_init called? Aborts with what to do if not. */
 void zygote_require_init(void);

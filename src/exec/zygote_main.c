@@ -8,6 +8,9 @@
  * left of the group is killed before the worker is reaped, while its number cannot be anybody
  * else's.
  *
+ * Where there are no pidfds (a kernel before 5.3, valgrind) it looks every POLL_MS who has ended,
+ * and whether the program is still its parent.
+ *
  * Rejected: a SIGCHLD handler or signalfd (the workers would inherit a mask); waiting on a closed
  * report socket (a pool that is gone has closed its workers' sockets, which ends them). */
 #include "exec/zygote.h"
@@ -36,6 +39,7 @@
 #include <unistd.h>
 
 enum { POLL_SOCKET, POLL_PROGRAM, POLL_CHILDREN };
+enum { POLL_MS = 10 };
 
 struct child {
     pid_t pid;
@@ -46,7 +50,8 @@ static struct {
     pid_t pid;
     size_t count, room;
     struct child *children;
-    struct pollfd *events; /* POLL_CHILDREN + i is the pidfd of children[i] */
+    struct pollfd *events; /* POLL_CHILDREN + i is the pidfd of children[i], or -1 */
+    bool polls;            /* there are no pidfds */
 } self;
 
 /* --- the end --- */
@@ -128,6 +133,12 @@ _Noreturn static void become_worker(const struct fork_request *request,
     worker_main(WORKER_BELL, request, flags, status);
 }
 
+static int open_pidfd(pid_t pid) {
+    int fd = self.polls ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+    self.polls |= fd < 0 && errno == ENOSYS;
+    return fd;
+}
+
 /* Takes ownership of the descriptors. */
 static void start_worker(const struct fork_request *request, const int fds[REQUEST_FDS]) {
     int reports = fds[REQUEST_REPORTS];
@@ -147,10 +158,10 @@ static void start_worker(const struct fork_request *request, const int fds[REQUE
         close(fds[REQUEST_GROUP]);
     if (pid > 0) {
         setpgid(pid, pid); /* here as well: whoever is first */
-        pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        pidfd = open_pidfd(pid);
         error = errno;
     }
-    if (pidfd < 0) {
+    if (pidfd < 0 && !self.polls) {
         if (pid > 0) {
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
@@ -159,10 +170,17 @@ static void start_worker(const struct fork_request *request, const int fds[REQUE
         close(reports);
         return;
     }
-    report(reports, REPORT_STARTED, pid, 0, &pidfd);
+    report(reports, REPORT_STARTED, pid, 0, pidfd < 0 ? NULL : &pidfd);
     self.children[self.count] = (struct child){.pid = pid, .reports = reports};
     self.events[POLL_CHILDREN + self.count] = (struct pollfd){.fd = pidfd, .events = POLLIN};
     self.count++;
+}
+
+/* It is not reaped yet, as long as it is in the list. */
+static void send_signal(pid_t pid, int signal) {
+    for (size_t i = 0; i < self.count; i++)
+        if (self.children[i].pid == pid)
+            kill(pid, signal);
 }
 
 static void serve_request(void) {
@@ -173,14 +191,18 @@ static void serve_request(void) {
         return; /* lost descriptors close the report socket: the pool sees that and asks again */
     if (r <= 0)
         end();
-    start_worker(&request, fds);
+    if (request.signal)
+        send_signal(request.pid, request.signal);
+    else
+        start_worker(&request, fds);
 }
 
 /* --- reap --- */
 
 static void forget_child(size_t i) {
     close(self.children[i].reports);
-    close(self.events[POLL_CHILDREN + i].fd);
+    if (self.events[POLL_CHILDREN + i].fd >= 0)
+        close(self.events[POLL_CHILDREN + i].fd);
     self.count--;
     self.children[i] = self.children[self.count];
     self.events[POLL_CHILDREN + i] = self.events[POLL_CHILDREN + self.count];
@@ -242,16 +264,16 @@ _Noreturn void zygote_main(pid_t program) {
     fcntl(ZYGOTE_SOCKET, F_SETFD, FD_CLOEXEC);
     fflush(NULL); /* or each worker would write it again */
     self.pid = getpid();
-    int program_fd = (int)syscall(SYS_pidfd_open, program, 0);
     if (getppid() != program || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || !make_room())
         _exit(1);
     prctl(PR_SET_NAME, "trine-zygote");
     greet();
+    int program_fd = open_pidfd(program);
     self.events[POLL_SOCKET] = (struct pollfd){.fd = ZYGOTE_SOCKET, .events = POLLIN};
     self.events[POLL_PROGRAM] = (struct pollfd){.fd = program_fd, .events = POLLIN};
     for (;;) {
-        int n = poll(self.events, POLL_CHILDREN + self.count, -1);
-        if (n < 0 && errno != EINTR)
+        int n = poll(self.events, POLL_CHILDREN + self.count, self.polls ? POLL_MS : -1);
+        if ((n < 0 && errno != EINTR) || (self.polls && getppid() != program))
             end();
         if (n > 0 && self.events[POLL_PROGRAM].revents)
             end();

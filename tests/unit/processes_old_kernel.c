@@ -1,0 +1,132 @@
+/* processes_old_kernel.c - process pools where there are no pidfds: a kernel before 5.3, or
+ * valgrind. A filter says so to this program and all below it. */
+#include "processes_help.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+
+static void forget_pidfds(void) {
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_send_signal, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = sizeof(program) / sizeof(program[0]), .filter = program};
+    CHECK_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+        test_skip("this machine has no seccomp filters");
+    CHECK(syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS);
+}
+
+struct deed {
+    enum { TELL_PID, DIE, HANG, HANG_ON } what;
+    pid_t pid;
+};
+
+static int do_it(struct deed *d) {
+    d->pid = getpid();
+    if (d->what == DIE)
+        raise(SIGKILL);
+    if (d->what == HANG_ON)
+        signal(SIGTERM, SIG_IGN);
+    while (d->what >= HANG)
+        pause();
+    return 0;
+}
+TRINE_TASK(do_it, struct deed);
+
+static pid_t tell_pid(trine_executor *pool) {
+    struct deed d = {TELL_PID, 0};
+    CHECK_OK(trine_map_all(pool, do_it, &d, 1));
+    return d.pid;
+}
+
+TEST(tasks_run_and_workers_that_die_are_replaced) {
+    forget_pidfds();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    for (int i = 0; i < 5; i++) {
+        pid_t before = tell_pid(pool);
+        struct deed dies = {DIE, 0};
+        CHECK_EQ(trine_map_all(pool, do_it, &dies, 1), -EOWNERDEAD);
+        CHECK(tell_pid(pool) != before);
+    }
+    trine_executor_close(&pool);
+    CHECK_EQ(children_of(getpid(), NULL, 0), 0);
+}
+
+TEST(a_time_limit_kills) {
+    forget_pidfds();
+    trine_executor *pool =
+        pool_open((trine_processes_opts){.workers = 1, .task_timeout = TRINE_MS(50)});
+    struct deed hangs = {HANG_ON, 0};
+    CHECK_EQ(trine_map_all(pool, do_it, &hangs, 1), -ETIME);
+    tell_pid(pool);
+    trine_executor_close(&pool);
+    CHECK_EQ(children_of(getpid(), NULL, 0), 0);
+}
+
+static void cancel_one(int what) {
+    forget_pidfds();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .grace = TRINE_MS(40)});
+    struct deed hangs = {what, 0};
+    {
+        TRINE_SCOPE(s, .timeout = TRINE_MS(50));
+        CHECK_OK(trine_submit(s, pool, do_it, &hangs));
+        CHECK_EQ(trine_join(s), -ETIMEDOUT);
+    }
+    tell_pid(pool);
+    trine_executor_close(&pool);
+    CHECK_EQ(children_of(getpid(), NULL, 0), 0);
+}
+
+TEST(a_cancelled_task_is_ended_by_the_first_signal) {
+    cancel_one(HANG);
+}
+
+TEST(a_cancelled_task_is_ended_by_the_last_signal) {
+    cancel_one(HANG_ON);
+}
+
+TEST(a_zygote_that_dies_is_replaced) {
+    forget_pidfds();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    tell_pid(pool);
+    kill(find_zygote(), SIGKILL);
+    tell_pid(pool);
+    trine_executor_close(&pool);
+    CHECK_EQ(children_of(getpid(), NULL, 0), 0);
+}
+
+#define VICTIM "TRINE_TEST_OLD_KERNEL_VICTIM"
+
+TEST(plant_victim) {
+    if (!getenv(VICTIM))
+        return;
+    forget_pidfds();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    tell_pid(pool);
+    pause();
+    trine_executor_close(&pool);
+}
+
+TEST(nothing_outlives_a_program_that_is_killed) {
+    char program[4096];
+    pid_t victim, zygote, workers[2];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    CHECK_OK(n);
+    program[n] = 0;
+    forget_pidfds();
+    setenv(VICTIM, "1", 1);
+    char *args[] = {program, (char *)"--case", (char *)"plant_victim", NULL};
+    CHECK_EQ(test_spawn(&victim, program, args), 0);
+    CHECK(EVENTUALLY(children_of(victim, &zygote, 1) == 1, 20000));
+    CHECK(EVENTUALLY(children_of(zygote, workers, 2) == 2, 20000));
+    kill(victim, SIGKILL);
+    CHECK_EQ(waitpid(victim, NULL, 0), victim);
+    CHECK(EVENTUALLY(kill(zygote, 0) < 0, 20000));
+    for (int i = 0; i < 2; i++)
+        CHECK(EVENTUALLY(kill(workers[i], 0) < 0, 20000));
+}
