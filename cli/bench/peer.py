@@ -476,7 +476,12 @@ def crash():
     kind = futures.ThreadPoolExecutor if MODEL == "threads" else process_executor
     done = 0
     with kind(4) as pool:
-        started = [pool.submit(work_or_crash, v) for v in victims]
+        started = []
+        for v in victims:
+            try:
+                started.append(pool.submit(work_or_crash, v))
+            except futures.BrokenExecutor:  # by the first one, already: the pool takes no more
+                break
         for f in started:
             try:
                 done += f.result()

@@ -23,7 +23,9 @@ FIGURES = {"io": ("wall", "cpu", "memory", "processes", "threads"), "cpu": ("wal
 def bench(*args, code=0, env=None):
     done = subprocess.run([TRINE, "bench", *args], capture_output=True, text=True,
                           timeout=200 * SLOW, env={**os.environ, **(env or {})})
-    assert done.returncode == code, (args, done.returncode, done.stderr[-600:], done.stdout[-600:])
+    failed = re.findall(r'.*"failed": "[^"]*"', done.stdout)
+    assert done.returncode == code, (args, done.returncode, failed, done.stderr[-600:],
+                                     done.stdout[-600:])
     return done
 
 
