@@ -39,7 +39,7 @@ static void release(struct worker *w) {
 }
 
 void worker_signal(struct worker *w, int signal) {
-    if (w->pid == 0) /* it is not told yet */
+    if (w->pid <= 0) /* it is not told yet */
         return;
     if (w->pidfd < 0 ||
         (syscall(SYS_pidfd_send_signal, w->pidfd, signal, NULL, 0) < 0 && errno == ENOSYS))

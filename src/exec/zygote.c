@@ -177,8 +177,9 @@ void zygote_signal(unsigned id, pid_t pid, int signal) {
     pthread_mutex_lock(&zygote.lock);
     while (zygote.sock >= 0 && zygote.starts == id &&
            fdpass_send(zygote.sock, &request, sizeof(request), NULL, 0) == -EAGAIN) {
-        room.fd = zygote.sock; /* it reads at once what it is sent */
-        poll(&room, 1, END_TIMEOUT_MS);
+        room.fd = zygote.sock; /* it reads at once what it is sent, or never */
+        if (poll(&room, 1, END_TIMEOUT_MS) == 0)
+            send_kill();
     }
     pthread_mutex_unlock(&zygote.lock);
 }

@@ -161,7 +161,7 @@ static void start_worker(const struct fork_request *request, const int fds[REQUE
         pidfd = open_pidfd(pid);
         error = errno;
     }
-    if (pidfd < 0 && !self.polls) {
+    if (pid < 0 || (pidfd < 0 && !self.polls)) {
         if (pid > 0) {
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
@@ -264,11 +264,11 @@ _Noreturn void zygote_main(pid_t program) {
     fcntl(ZYGOTE_SOCKET, F_SETFD, FD_CLOEXEC);
     fflush(NULL); /* or each worker would write it again */
     self.pid = getpid();
+    int program_fd = open_pidfd(program);
     if (getppid() != program || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || !make_room())
         _exit(1);
     prctl(PR_SET_NAME, "trine-zygote");
     greet();
-    int program_fd = open_pidfd(program);
     self.events[POLL_SOCKET] = (struct pollfd){.fd = ZYGOTE_SOCKET, .events = POLLIN};
     self.events[POLL_PROGRAM] = (struct pollfd){.fd = program_fd, .events = POLLIN};
     for (;;) {

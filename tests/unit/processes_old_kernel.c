@@ -4,6 +4,7 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
 
 static void forget_pidfds(void) {
@@ -19,6 +20,20 @@ static void forget_pidfds(void) {
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
         test_skip("this machine has no seccomp filters");
     CHECK(syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS);
+}
+
+/* Only a fork, which shares no memory: threads and spawned programs do. */
+static void forbid_fork(void) {
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_VM, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = sizeof(program) / sizeof(program[0]), .filter = program};
+    CHECK_OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
 }
 
 struct deed {
@@ -64,6 +79,16 @@ TEST(a_time_limit_kills) {
     struct deed hangs = {HANG_ON, 0};
     CHECK_EQ(trine_map_all(pool, do_it, &hangs, 1), -ETIME);
     tell_pid(pool);
+    trine_executor_close(&pool);
+    CHECK_EQ(children_of(getpid(), NULL, 0), 0);
+}
+
+TEST(a_fork_that_fails_is_told_and_nobody_is_signalled) {
+    forget_pidfds();
+    forbid_fork();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    struct deed d = {TELL_PID, 0};
+    CHECK_EQ(trine_map_all(pool, do_it, &d, 1), -EAGAIN);
     trine_executor_close(&pool);
     CHECK_EQ(children_of(getpid(), NULL, 0), 0);
 }
