@@ -119,7 +119,12 @@ TEST(a_zygote_that_dies_is_replaced) {
     forget_pidfds();
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
     tell_pid(pool);
-    kill(find_zygote(), SIGKILL);
+    pid_t zygote = find_zygote(), workers[2];
+    CHECK(EVENTUALLY(children_of(zygote, workers, 2) == 2, 20000));
+    kill(zygote, SIGKILL);
+    char state;
+    for (int i = 0; i < 2; i++) /* one that had begun the next task would take it along */
+        CHECK(EVENTUALLY(parent_of(workers[i], &state) == 0 || state == 'Z', 20000));
     tell_pid(pool);
     trine_executor_close(&pool);
     CHECK_EQ(children_of(getpid(), NULL, 0), 0);
