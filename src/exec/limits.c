@@ -10,6 +10,10 @@
 
 #define MEMORY_LOOK_EVERY TRINE_MS(100)
 
+/* So often one that is over its limit is let go on, since it has begun its next task: the answer
+ * to the present one is on its way then, or it lies. */
+enum { LOOKS_MOST = 3 };
+
 /* Memory of its own that is resident, or 0 when that cannot be told. */
 static size_t resident(pid_t pid) {
     char path[40], text[128];
@@ -42,7 +46,7 @@ bool worker_is_used_up(struct worker *w) {
 void worker_check_memory(struct timer *t) {
     struct worker *w = container_of(t, struct worker, memory_check);
     size_t limit = w->pool->limit_memory;
-    if (resident(w->pid) > limit)
+    if (resident(w->pid) > limit && (worker_return_ahead(w) || w->tries++ >= LOOKS_MOST))
         worker_kill(w, -ENOMEM,
                     failure_new(SIGKILL, "memory limit of %g MiB", (double)limit / (1 << 20)));
     else

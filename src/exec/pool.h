@@ -57,7 +57,7 @@ struct worker {
     int64_t look_every;
     struct flags memory;
     struct areas_taken areas;
-    unsigned tries;  /* to end its task by SIGTERM, which must not strike another */
+    unsigned tries;  /* to end its task by a signal, which must not strike another */
     bool terminated; /* it got SIGTERM for its task's sake: it takes no other */
     unsigned tasks;  /* that it has done */
     uint64_t last_sequence, last_answered; /* of its tasks; frames between them may be unread */

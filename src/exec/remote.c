@@ -37,8 +37,7 @@
 /* Stream that an introduction takes (see introduce_module). */
 enum { INTRODUCTION_MOST = WIRE_HEADER + WIRE_PATH_MAX };
 
-/* So often, every ms, what is ahead of a cancelled task is asked for before its worker is killed.
- */
+/* So often, every ms, what is ahead of a task is asked for before its worker is struck. */
 enum { TRIES_MOST = 100 };
 
 /* Frames that are taken at a time: workers take turns. */
@@ -77,16 +76,17 @@ static int64_t time_limit(struct worker *w) {
     return f->options && f->own.timeout ? f->own.timeout : w->pool->task_timeout;
 }
 
-/* The second step of a cancellation; the first was the flag, the third is the worker's end. What
- * was sent ahead must not meet the signal. */
+/* Before its task is ended by a signal: what was sent ahead must not meet it. False: it has begun
+ * the next one, so the answer is on its way, or it lies; it is looked at again soon. */
+static bool can_be_struck(struct worker *w) {
+    if (worker_return_ahead(w) || w->tries++ >= TRIES_MOST)
+        return true;
+    loop_timer_start(w->pool->loop, &w->deadline, TRINE_MS(1));
+    return false;
+}
+
+/* The second step of a cancellation; the first was the flag, the third is the worker's end. */
 static void terminate(struct worker *w) {
-    if (!worker_return_ahead(w)) { /* the answer is on its way; or the worker lies */
-        if (w->tries++ < TRIES_MOST)
-            loop_timer_start(w->pool->loop, &w->deadline, TRINE_MS(1));
-        else
-            worker_kill(w, -ECANCELED, failure_new(0, "it was cancelled"));
-        return;
-    }
     w->terminated = w->used_up = true;
     worker_signal(w, SIGTERM);
     loop_timer_start(w->pool->loop, &w->deadline, w->pool->grace - w->pool->grace / 2);
@@ -99,7 +99,8 @@ static void deadline_passed(struct timer *t) {
         if (atomic_load(&worker_task(w)->cancel))
             worker_drop_piece(w); /* behind which the answer may lie */
         worker_receive(w);        /* we may be late, not the worker */
-        if (w->state != WORKER_BUSY || worker_sent(w, 0)->frame.sequence != late)
+        if (w->state != WORKER_BUSY || worker_sent(w, 0)->frame.sequence != late ||
+            !can_be_struck(w))
             return;
         if (atomic_load(&worker_task(w)->cancel) && !w->terminated)
             terminate(w);
@@ -133,8 +134,12 @@ void worker_cancel_task(struct worker *w, const struct trine_future *f) {
 }
 
 void worker_doom(struct worker *w) {
-    if (w->state == WORKER_IDLE)
+    if (w->state != WORKER_BUSY) {
         worker_kill(w, 0, NULL);
+        return;
+    }
+    w->used_up = true;
+    worker_return_ahead(w);
 }
 
 void worker_leave(struct worker *w) {

@@ -233,6 +233,49 @@ TEST(the_time_of_a_task_counts_from_its_own_start) {
     trine_executor_close(&pool);
 }
 
+struct lap {
+    char path[48];
+    int number;
+};
+
+static int run_lap(struct lap *l) {
+    int fd = open(l->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    bool noted = write(fd, &l->number, sizeof(l->number)) == sizeof(l->number);
+    close(fd);
+    usleep(1000);
+    return noted ? 0 : -EIO;
+}
+TRINE_TASK(run_lap, struct lap);
+
+/* Each takes as long as it may: some are killed while they end, and the next one begins. */
+TEST(no_task_is_run_twice_because_the_one_before_it_was_late) {
+    enum { LAPS = 1000 };
+    char path[48];
+    static struct lap laps[LAPS];
+    int runs[LAPS] = {0}, number;
+    snprintf(path, sizeof(path), "/tmp/trine-laps-%d", (int)getpid());
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    trine_executor *pool =
+        pool_open((trine_processes_opts){.workers = 2, .task_timeout = TRINE_US(1300)});
+    for (int i = 0; i < LAPS; i++) {
+        laps[i] = (struct lap){.number = i};
+        snprintf(laps[i].path, sizeof(laps[i].path), "%s", path);
+    }
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    CHECK_OK(trine_map(s, pool, run_lap, laps, LAPS));
+    int r = trine_join(s);
+    CHECK(r == 0 || r == -ETIME);
+    while (read(fd, &number, sizeof(number)) == sizeof(number))
+        runs[number]++;
+    for (int i = 0; i < LAPS; i++)
+        if (runs[i] > 1)
+            test_fail(__FILE__, __LINE__, "task %d ran %d times", i, runs[i]);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+    close(fd);
+    unlink(path);
+}
+
 TEST(a_worker_is_replaced_after_its_number_of_tasks) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .max_tasks = 3});
     struct pid_task t[30] = {{0}};
