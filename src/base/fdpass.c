@@ -66,12 +66,12 @@ int fdpass_receive(int sock, void *ret_data, size_t len, int *ret_fds, size_t n)
     int fds[FDPASS_MAX];
     size_t count = take_descriptors(&message, fds);
     int result = 1;
-    if (message.msg_flags & MSG_CTRUNC)
-        result = -EMFILE;
-    else if (got == 0 && len > 0)
+    if (got == 0 && len > 0)
         result = 0;
     else if ((size_t)got != len || (message.msg_flags & MSG_TRUNC) || count > n)
         result = -EMSGSIZE;
+    else if (message.msg_flags & MSG_CTRUNC)
+        result = -EMFILE;
     if (result <= 0) {
         for (size_t i = 0; i < count; i++)
             close(fds[i]);

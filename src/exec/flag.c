@@ -46,7 +46,7 @@ static int memory_new(void **ret_memory, size_t size, int *ret_fd, int seals) {
         page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (page == MAP_FAILED ||
         fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-        int error = -errno;
+        int error = errno == EINVAL ? -ENOSYS : -errno; /* a seal that came with Linux 5.1 */
         if (page != MAP_FAILED)
             munmap(page, size);
         close(fd);

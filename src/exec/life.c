@@ -38,11 +38,12 @@ static void release(struct worker *w) {
     list_push_front(&p->unused, &w->node);
 }
 
+/* The zygote may do it where we may not: it has the rights that the program had at its start. */
 void worker_signal(struct worker *w, int signal) {
     if (w->pid <= 0) /* it is not told yet */
         return;
     if (w->pidfd < 0 ||
-        (syscall(SYS_pidfd_send_signal, w->pidfd, signal, NULL, 0) < 0 && errno == ENOSYS))
+        (syscall(SYS_pidfd_send_signal, w->pidfd, signal, NULL, 0) < 0 && errno != ESRCH))
         zygote_signal(w->zygote, w->pid, signal);
 }
 
@@ -77,6 +78,10 @@ static void reports_ready(struct watch *watch, unsigned events) {
     int r = fdpass_receive(w->reports, &report, sizeof(report), &pidfd, 1);
     if (r == -EAGAIN)
         return;
+    if (r == -EMFILE) { /* there was no room for the pidfd; all else has come */
+        pidfd = -1;
+        r = 1;
+    }
     if (r <= 0) {
         gone(w, NULL);
     } else if (report.kind != REPORT_STARTED) {

@@ -23,6 +23,9 @@ enum { FAILED_STARTS_MAX = 5, RETRY_DOUBLINGS = 8 };
 #define RETRY_FIRST TRINE_MS(10)
 #define RETRY_LAST TRINE_SEC(2)
 
+/* So long a worker without a task has lived that its end is no failed start. */
+#define START_SETTLED TRINE_SEC(10)
+
 /* So often a task goes to another worker because its worker died before it took the task. */
 enum { LOST_MAX = 3 };
 /* So many workers may die of a task that may be repeated. */
@@ -199,6 +202,7 @@ void pool_task_cancelled(struct pool *p, struct trine_future *f) {
 
 void pool_task_done(struct pool *p, struct worker *w, struct trine_future *f, int status,
                     struct failure *failure) {
+    p->failed_starts = 0;
     /* Also when it got SIGTERM for this task, which may strike later: no other must meet it. */
     if (worker_is_used_up(w) && w->state == WORKER_BUSY)
         worker_return_ahead(w);
@@ -241,7 +245,6 @@ static void retry(struct timer *t) {
 
 void pool_worker_ready(struct pool *p, struct worker *w) {
     w->greeted = true;
-    p->failed_starts = 0;
     struct trine_future *f = take_from(p, &p->again);
     if (f)
         send_to(p, w, f);
@@ -254,6 +257,8 @@ static void describe_end(char *text, size_t size, const struct worker *w,
     if (w->start_error)
         snprintf(text, size, "its set-up (on_start, sandbox, cgroup) failed: %s",
                  strerrordesc_np(-w->start_error));
+    else if (!report && !pid)
+        snprintf(text, size, "the zygote, which was to fork it, died, or had no descriptors left");
     else if (!report)
         snprintf(text, size, "worker %d was lost: the zygote, its parent process, died", pid);
     else if (report->kind == REPORT_FAILED)
@@ -347,15 +352,23 @@ static void zygote_died(struct pool *p, unsigned zygote) {
     }
 }
 
+/* It did not get as far as a task, or died by itself soon after, of none: its successor would, too.
+ */
+static bool is_no_start(const struct pool *p, const struct worker *w,
+                        const struct worker_report *report, bool begun) {
+    bool young = loop_read_clock(p->loop) - w->born < START_SETTLED;
+    return !w->greeted || (report && !w->tasks && !begun && !w->verdict && young);
+}
+
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,
                       struct trine_future *f, bool begun) {
     char text[160];
-    if (!report)
+    if (!report && w->pid)
         zygote_died(p, w->zygote);
     describe_end(text, sizeof(text), w, report);
     if (f)
         settle_task(p, w, f, report, begun, text);
-    if (!w->greeted && w->state != WORKER_LEAVING && !p->leaving)
+    if (is_no_start(p, w, report, begun) && w->state != WORKER_LEAVING && !p->leaving)
         start_failed(p, text);
     start_missing(p);
 }

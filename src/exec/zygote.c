@@ -71,18 +71,38 @@ static bool await_readable(int fd, int ms) {
     return n > 0;
 }
 
+/* It is not reaped here; a program that reaps all its children may have done so. */
+static bool has_ended(void) {
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)zygote.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid;
+}
+
 static void send_kill(void) {
     if (zygote.pidfd >= 0)
         syscall(SYS_pidfd_send_signal, zygote.pidfd, SIGKILL, NULL, 0);
-    else
+    else if (!has_ended())
         kill(zygote.pid, SIGKILL);
 }
 
-/* Under the lock. `kill_it`: it has to end now, otherwise it ends because its lifeline closes. */
+/* False: it hangs. */
+static bool await_end(void) {
+    if (zygote.pidfd >= 0)
+        return await_readable(zygote.pidfd, END_TIMEOUT_MS);
+    for (int ms = 0; !has_ended(); ms++) {
+        if (ms == END_TIMEOUT_MS)
+            return false;
+        poll(NULL, 0, 1);
+    }
+    return true;
+}
+
+/* Under the lock. `kill_it`: it has to end now, otherwise it ends because its lifeline closes: for
+ * all who have it, since a child that the program forked may be one. */
 static void stop(bool kill_it) {
+    shutdown(zygote.sock, SHUT_RDWR);
     close(zygote.sock);
     zygote.sock = -1;
-    if (kill_it || (zygote.pidfd >= 0 && !await_readable(zygote.pidfd, END_TIMEOUT_MS)))
+    if (kill_it || !await_end())
         send_kill();
     while (waitpid(zygote.pid, NULL, 0) < 0 && errno == EINTR)
         ;
@@ -165,22 +185,27 @@ void zygote_unref(void) {
     pthread_mutex_unlock(&zygote.lock);
 }
 
+/* Waits while the socket is full: the zygote reads at once what it is sent, or never, and is killed
+ * then. */
+static int send_all(const struct fork_request *request, const int *fds, size_t n) {
+    struct pollfd room = {.fd = zygote.sock, .events = POLLOUT};
+    int r;
+    while ((r = fdpass_send(zygote.sock, request, sizeof(*request), fds, n)) == -EAGAIN)
+        if (poll(&room, 1, END_TIMEOUT_MS) == 0)
+            send_kill();
+    return r;
+}
+
 /* The group's descriptor is the last one. */
 static int send_request(const struct fork_request *request, const int fds[REQUEST_FDS]) {
-    size_t n = fds[REQUEST_GROUP] < 0 ? REQUEST_GROUP : REQUEST_FDS;
-    return fdpass_send(zygote.sock, request, sizeof(*request), fds, n);
+    return send_all(request, fds, fds[REQUEST_GROUP] < 0 ? REQUEST_GROUP : REQUEST_FDS);
 }
 
 void zygote_signal(unsigned id, pid_t pid, int signal) {
     const struct fork_request request = {.pid = pid, .signal = signal};
-    struct pollfd room = {.events = POLLOUT};
     pthread_mutex_lock(&zygote.lock);
-    while (zygote.sock >= 0 && zygote.starts == id &&
-           fdpass_send(zygote.sock, &request, sizeof(request), NULL, 0) == -EAGAIN) {
-        room.fd = zygote.sock; /* it reads at once what it is sent, or never */
-        if (poll(&room, 1, END_TIMEOUT_MS) == 0)
-            send_kill();
-    }
+    if (zygote.sock >= 0 && zygote.starts == id)
+        send_all(&request, NULL, 0);
     pthread_mutex_unlock(&zygote.lock);
 }
 

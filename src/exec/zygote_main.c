@@ -6,13 +6,13 @@
  * may hold the socket open). A worker gets SIGKILL when the zygote dies (PR_SET_PDEATHSIG, and a
  * second look at the parent for the moment before that). Each worker leads a process group; what is
  * left of the group is killed before the worker is reaped, while its number cannot be anybody
- * else's.
+ * else's. Orphans that end are reaped within ORPHANS_MS.
  *
  * Where there are no pidfds (a kernel before 5.3, valgrind) it looks every POLL_MS who has ended,
  * and whether the program is still its parent.
  *
  * Rejected: a SIGCHLD handler or signalfd (the workers would inherit a mask); waiting on a closed
- * report socket (a pool that is gone has closed its workers' sockets, which ends them). */
+ * report socket (no pool is gone before its workers are). */
 #include "exec/zygote.h"
 
 #include "base/fault.h"
@@ -39,7 +39,7 @@
 #include <unistd.h>
 
 enum { POLL_SOCKET, POLL_PROGRAM, POLL_CHILDREN };
-enum { POLL_MS = 10 };
+enum { POLL_MS = 10, ORPHANS_MS = 1000 };
 
 struct child {
     pid_t pid;
@@ -52,6 +52,7 @@ static struct {
     struct child *children;
     struct pollfd *events; /* POLL_CHILDREN + i is the pidfd of children[i], or -1 */
     bool polls;            /* there are no pidfds */
+    struct rlimit files;   /* as the program has it: a pool may be larger than that */
 } self;
 
 /* --- the end --- */
@@ -95,9 +96,11 @@ _Noreturn static void end(void) {
 
 /* --- fork --- */
 
-static void report(int sock, enum report_kind kind, pid_t pid, int status, const int *pidfd) {
+/* False: it cannot be told; the pool may be gone. */
+static bool report(int sock, enum report_kind kind, pid_t pid, int status, int pidfd) {
     struct worker_report r = {.kind = kind, .pid = pid, .status = status};
-    fdpass_send(sock, &r, sizeof(r), pidfd, pidfd ? 1 : 0); /* a pool that is gone hears nothing */
+    return (pidfd >= 0 && fdpass_send(sock, &r, sizeof(r), &pidfd, 1) >= 0) ||
+           fdpass_send(sock, &r, sizeof(r), NULL, 0) >= 0;
 }
 
 static bool make_room(void) {
@@ -123,57 +126,77 @@ _Noreturn static void become_worker(const struct fork_request *request,
     if (getppid() != self.pid)
         _exit(1); /* the zygote died before the line above */
     setpgid(0, 0);
+    setrlimit(RLIMIT_NOFILE, &self.files);
     prctl(PR_SET_NAME, "trine-worker");
     struct flags flags;
     if (!flags_map(&flags, fds + REQUEST_FLAGS))
         _exit(1);
     int status = fds[REQUEST_GROUP] >= 0 && write(fds[REQUEST_GROUP], "0", 1) < 0 ? -errno : 0;
     dup3(fds[REQUEST_BELL], WORKER_BELL, O_CLOEXEC);
-    close_range(WORKER_BELL + 1, ~0u, 0);
+    closefrom(WORKER_BELL + 1); /* other than close_range it works before Linux 5.9, too */
     worker_main(WORKER_BELL, request, flags, status);
 }
 
 static int open_pidfd(pid_t pid) {
     int fd = self.polls ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-    self.polls |= fd < 0 && errno == ENOSYS;
+    self.polls |= fd < 0 && (errno == ENOSYS || errno == EPERM); /* so says a container's filter */
     return fd;
+}
+
+/* The pid of a new worker, or a negative errno. */
+static pid_t fork_worker(const struct fork_request *request, const int fds[REQUEST_FDS]) {
+    if (!make_room())
+        return -ENOMEM;
+    errno = 0;
+    pid_t pid = STEP_FAILS(STEP_FORK) ? -1 : FAULT(fork(), -1, EAGAIN, ENOMEM);
+    if (pid < 0)
+        return errno ? -errno : -EAGAIN;
+    if (pid == 0)
+        become_worker(request, fds);
+    setpgid(pid, pid); /* here as well: whoever is first */
+    return pid;
+}
+
+/* A worker that the pool does not know of, and could not end. */
+static void end_worker(pid_t pid) {
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* It is told, and looked after from now on: 0, or a negative errno. */
+static int adopt_worker(pid_t pid, int reports) {
+    int pidfd = open_pidfd(pid);
+    if (pidfd < 0 && !self.polls)
+        return -errno;
+    if (!report(reports, REPORT_STARTED, pid, 0, pidfd)) {
+        int error = -errno;
+        if (pidfd >= 0)
+            close(pidfd);
+        return error;
+    }
+    self.children[self.count] = (struct child){.pid = pid, .reports = reports};
+    self.events[POLL_CHILDREN + self.count] = (struct pollfd){.fd = pidfd, .events = POLLIN};
+    self.count++;
+    return 0;
 }
 
 /* Takes ownership of the descriptors. */
 static void start_worker(const struct fork_request *request, const int fds[REQUEST_FDS]) {
     int reports = fds[REQUEST_REPORTS];
-    int error = ENOMEM, pidfd = -1;
-    pid_t pid = -1;
-    errno = 0;
-    if (make_room()) {
-        pid = STEP_FAILS(STEP_FORK) ? -1 : FAULT(fork(), -1, EAGAIN, ENOMEM);
-        error = pid < 0 && !errno ? EAGAIN : errno;
-    }
-    if (pid == 0)
-        become_worker(request, fds);
+    pid_t pid = fork_worker(request, fds);
     close(fds[REQUEST_BELL]);
     for (int i = 0; i < FLAGS; i++)
         close(fds[REQUEST_FLAGS + i]);
     if (fds[REQUEST_GROUP] >= 0)
         close(fds[REQUEST_GROUP]);
-    if (pid > 0) {
-        setpgid(pid, pid); /* here as well: whoever is first */
-        pidfd = open_pidfd(pid);
-        error = errno;
-    }
-    if (pid < 0 || (pidfd < 0 && !self.polls)) {
-        if (pid > 0) {
-            kill(pid, SIGKILL);
-            waitpid(pid, NULL, 0);
-        }
-        report(reports, REPORT_FAILED, 0, -error, NULL);
-        close(reports);
+    int r = pid < 0 ? pid : adopt_worker(pid, reports);
+    if (r >= 0)
         return;
-    }
-    report(reports, REPORT_STARTED, pid, 0, pidfd < 0 ? NULL : &pidfd);
-    self.children[self.count] = (struct child){.pid = pid, .reports = reports};
-    self.events[POLL_CHILDREN + self.count] = (struct pollfd){.fd = pidfd, .events = POLLIN};
-    self.count++;
+    if (pid > 0)
+        end_worker(pid);
+    report(reports, REPORT_FAILED, 0, r, -1);
+    close(reports);
 }
 
 /* It is not reaped yet, as long as it is in the list. */
@@ -244,6 +267,12 @@ static void fill_standard_streams(void) {
             open("/dev/null", O_RDWR); /* gets the lowest number, which is this */
 }
 
+/* It holds two descriptors a worker. */
+static void raise_file_limit(void) {
+    if (getrlimit(RLIMIT_NOFILE, &self.files) == 0)
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){self.files.rlim_max, self.files.rlim_max});
+}
+
 static void greet(void) {
     struct zygote_greeting greeting = {.magic = ZYGOTE_MAGIC};
     if (modules_program(&greeting.program) < 0 ||
@@ -262,6 +291,7 @@ _Noreturn void zygote_main(pid_t program) {
         _exit(2);
     }
     fcntl(ZYGOTE_SOCKET, F_SETFD, FD_CLOEXEC);
+    raise_file_limit();
     fflush(NULL); /* or each worker would write it again */
     self.pid = getpid();
     int program_fd = open_pidfd(program);
@@ -272,7 +302,8 @@ _Noreturn void zygote_main(pid_t program) {
     self.events[POLL_SOCKET] = (struct pollfd){.fd = ZYGOTE_SOCKET, .events = POLLIN};
     self.events[POLL_PROGRAM] = (struct pollfd){.fd = program_fd, .events = POLLIN};
     for (;;) {
-        int n = poll(self.events, POLL_CHILDREN + self.count, self.polls ? POLL_MS : -1);
+        int pause = self.polls ? POLL_MS : self.count ? ORPHANS_MS : -1;
+        int n = poll(self.events, POLL_CHILDREN + self.count, pause);
         if ((n < 0 && errno != EINTR) || (self.polls && getppid() != program))
             end();
         if (n > 0 && self.events[POLL_PROGRAM].revents)

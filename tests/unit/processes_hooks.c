@@ -3,6 +3,7 @@
 #include "processes_help.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 
@@ -122,6 +123,46 @@ TEST(workers_that_cannot_be_prepared_fail_the_tasks_with_the_reason) {
     trine_scope_close(&s);
     trine_executor_close(&pool);
     unlink(h.path);
+}
+
+/* Starts that are followed by `pauses` pauses, each twice as long as the one before: timers never
+ * fire early, so a slow machine only makes it longer. */
+static void check_pauses(const trine_task *on_start, const struct hook *h, int pauses) {
+    int64_t began = test_now_ms(), least = 0;
+    trine_executor *pool = pool_open(
+        (trine_processes_opts){.workers = 1, .on_start = on_start, .hook_arg = (void *)h});
+    CHECK(EVENTUALLY(lines_of(h->path, "start") > pauses, 20000));
+    for (int i = 0; i < pauses; i++)
+        least += 10 << i;
+    if (test_now_ms() - began < least - 1)
+        test_fail(__FILE__, __LINE__, "%d starts in %d ms", pauses + 1,
+                  (int)(test_now_ms() - began));
+    trine_executor_close(&pool);
+    unlink(h->path);
+}
+
+TEST(workers_that_cannot_be_prepared_are_started_less_and_less_often) {
+    struct hook h = hook_new();
+    h.fails = true;
+    check_pauses(&prepare_task, &h, 5);
+}
+
+static void *exit_soon(void *unused) {
+    (void)unused;
+    usleep(1000);
+    _exit(3);
+}
+
+static int prepare_to_exit(struct hook *h) {
+    pthread_t thread;
+    note(h->path, "start");
+    return -pthread_create(&thread, NULL, exit_soon, NULL);
+}
+TRINE_TASK(prepare_to_exit, struct hook);
+
+TEST(workers_that_die_of_no_task_are_started_less_and_less_often) {
+    struct hook h = hook_new();
+    check_pauses(&prepare_to_exit_task, &h, 5);
 }
 
 TEST(workers_are_spread_over_the_cpus_when_asked_for) {

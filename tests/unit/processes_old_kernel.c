@@ -7,19 +7,25 @@
 #include <sched.h>
 #include <stddef.h>
 
-static void forget_pidfds(void) {
+/* Neither, from 5.9 on, many descriptors closed at once. */
+static void refuse_pidfds(int error) {
     struct sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 1, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_send_signal, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog filter = {.len = sizeof(program) / sizeof(program[0]), .filter = program};
     CHECK_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
         test_skip("this machine has no seccomp filters");
-    CHECK(syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS);
+    CHECK(syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == error);
+}
+
+static void forget_pidfds(void) {
+    refuse_pidfds(ENOSYS);
 }
 
 /* Only a fork, which shares no memory: threads and spawned programs do. */
@@ -70,6 +76,46 @@ TEST(tasks_run_and_workers_that_die_are_replaced) {
     }
     trine_executor_close(&pool);
     CHECK_EQ(children_of(getpid(), NULL, 0), 0);
+}
+
+/* As filters of containers do that are older than the call. */
+TEST(tasks_run_where_pidfds_are_not_permitted) {
+    refuse_pidfds(EPERM);
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    tell_pid(pool);
+    trine_executor_close(&pool);
+    CHECK_EQ(children_of(getpid(), NULL, 0), 0);
+}
+
+static int count_own_descriptors(struct deed *d) {
+    d->pid = (pid_t)count_descriptors();
+    return 0;
+}
+TRINE_TASK(count_own_descriptors, struct deed);
+
+TEST(a_worker_has_none_of_the_others_descriptors) {
+    forget_pidfds();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 3});
+    struct deed d[3] = {{0}};
+    CHECK_OK(trine_processes_each(pool, count_own_descriptors, d));
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(d[i].pid, 7); /* . and .., four documented ones, and that of the list */
+    trine_executor_close(&pool);
+}
+
+/* It has the zygote's lifeline, as all that the program forks. */
+TEST(a_child_of_the_program_keeps_no_zygote_alive) {
+    forget_pidfds();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    tell_pid(pool);
+    pid_t child = fork();
+    if (child == 0)
+        for (;;)
+            pause();
+    trine_executor_close(&pool);
+    CHECK_EQ(children_of(getpid(), NULL, 0), 1);
+    kill(child, SIGKILL);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
 }
 
 TEST(a_time_limit_kills) {
