@@ -1,5 +1,6 @@
 /* processes [--json] [--runs N] [CASE...]: a pool of two worker processes.
  *   processes/noop     64-byte structs, one task each, from one map: k/s
+ *   processes/noop_one the same by a pool of one worker
  *   processes/batched  the same by trine_map_all, which makes batches of them
  *   processes/await    one such task at a time, submitted and awaited: us
  *   processes/spin     the same in a loop that looks on for a while before it sleeps: us
@@ -7,6 +8,7 @@
  *   processes/64k      64 KiB there and back, each byte rewritten by the worker: MB/s each way
  *   processes/1m       1 MiB, likewise
  *   processes/cold     from the call that opens a pool to the first result: ms
+ *   processes/replaced from the death of the only worker to the first result of its successor: ms
  *   processes/speedup  CPU-bound work on one worker a CPU, against one after another: times
  *   processes/speedup_by_hand  the same on bare threads that draw tickets: what is possible */
 #include "shuffled.h"
@@ -247,6 +249,25 @@ static double cold(void *unused) {
     return ms;
 }
 
+static int die(struct numbers *n) {
+    (void)n;
+    raise(SIGKILL);
+    return 0;
+}
+TRINE_TASK(die, struct numbers);
+
+static double replaced(void *pool) {
+    struct numbers arg = {.in = {1, 2, 3, 4}};
+    if (trine_map_all((trine_executor *)pool, die, &arg, 1) != -EOWNERDEAD)
+        bench_fail("a worker that killed itself", 0);
+    double start = bench_ns();
+    int r = trine_map_all((trine_executor *)pool, add_up, &arg, 1);
+    double ms = (bench_ns() - start) / 1e6;
+    if (r < 0 || arg.out[3] != 5)
+        bench_fail("the task after it failed", r);
+    return ms;
+}
+
 /* Workers and the caller look on before they sleep. */
 static void with_spin(struct bench *b) {
     trine_executor *pool;
@@ -262,8 +283,11 @@ int main(int argc, char **argv) {
     trine_init(argc, argv);
     struct bench b = bench_begin("processes", argc, argv);
     bench_case(&b, "processes/cold", "ms", cold, NULL);
-    trine_executor *pool = open_pool(2), *cpus = open_pool(trine_usable_cpus());
+    trine_executor *pool = open_pool(2), *one = open_pool(1),
+                   *cpus = open_pool(trine_usable_cpus());
+    bench_case(&b, "processes/replaced", "ms", replaced, one);
     bench_case(&b, "processes/noop", "k/s", maps, pool);
+    bench_case(&b, "processes/noop_one", "k/s", maps, one);
     bench_case(&b, "processes/batched", "k/s", maps_in_batches, pool);
     bench_case(&b, "processes/await", "us", awaits, pool);
     with_spin(&b);
@@ -272,6 +296,7 @@ int main(int argc, char **argv) {
     bench_case(&b, "processes/1m", "MB/s", transfer_large, pool);
     shuffled_case(&b, "processes/speedup", "processes/speedup_by_hand", cpus);
     trine_executor_close(&pool);
+    trine_executor_close(&one);
     trine_executor_close(&cpus);
     return bench_end(&b);
 }
