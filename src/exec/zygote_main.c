@@ -8,8 +8,8 @@
  * left of the group is killed before the worker is reaped, while its number cannot be anybody
  * else's. Orphans that end are reaped within ORPHANS_MS.
  *
- * Where there are no pidfds (a kernel before 5.3, valgrind) it looks every POLL_MS who has ended,
- * and whether the program is still its parent.
+ * Where there are no pidfds (Linux 5.1 and 5.2, valgrind, a container) it looks every POLL_MS who
+ * has ended, and whether the program is still its parent.
  *
  * Rejected: a SIGCHLD handler or signalfd (the workers would inherit a mask); waiting on a closed
  * report socket (no pool is gone before its workers are). */
