@@ -48,10 +48,4 @@ __attribute__((unused)) static unsigned count_submitters(trine_executor *e) {
     return n;
 }
 
-/* Is it a process that runs? */
-__attribute__((unused)) static bool is_alive(pid_t pid) {
-    char state = 0;
-    return parent_of(pid, &state) > 0 && state != 'Z';
-}
-
 #endif
