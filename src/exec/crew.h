@@ -63,7 +63,8 @@ struct crew {
     atomic_uint workers; /* that take tasks; written under the lock */
     unsigned threads;    /* that there are */
     unsigned workers_most, queue_most;
-    bool closing;
+    unsigned submitters; /* that may wait for room */
+    bool closing, closed;
 
     trine_threads_opts opts;
     char name[16];

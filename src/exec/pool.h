@@ -197,7 +197,7 @@ struct pool {
     const trine_task *on_start, *on_stop;
     struct fork_request request; /* what all workers' requests have in common */
 
-    atomic_uint refs;        /* of the pool itself, and of loops that look out for it */
+    atomic_uint refs;        /* of the pool itself, of loops that look out, of who waits for room */
     bool ended_for_good;     /* there is no supervisor any more */
     bool missing;            /* workers are, which only the supervisor starts: that may take long */
     pthread_mutex_t driving; /* all that is the supervisor's; it lends it while it sleeps */

@@ -209,28 +209,38 @@ static enum entry enter(struct pool *p, struct trine_future *f) {
 }
 
 /* Takes a place in the queue: 0, or why there is none. A callback on the loop's own stack cannot
- * wait and goes over the bound (see executor.h). */
+ * wait and goes over the bound (see executor.h). Who waits keeps the pool: it may be closed before
+ * the end of the wait is noticed. */
 static int enter_queue(struct pool *p, struct trine_future *f, enum entry *ret_entry) {
     struct strand *self = strand_self();
+    bool kept = false;
+    int r;
     for (;;) { /* room first: who was let in and cancelled at once must not let it lie */
         pthread_mutex_lock(&p->lock);
         if (p->closed || p->queued < p->queue_limit || !self) {
-            bool closed = p->closed;
-            if (!closed)
+            r = p->closed ? -ESHUTDOWN : 0;
+            if (r == 0)
                 *ret_entry = enter(p, f);
             pthread_mutex_unlock(&p->lock);
-            return closed ? -ESHUTDOWN : 0;
+            break;
         }
         struct waiter w = {0};
-        int r = strand_reason(self);
-        if (r == 0)
+        r = strand_reason(self);
+        if (r == 0) {
             waitq_add(&p->submitters, &w, self, &p->lock);
+            if (!kept)
+                atomic_fetch_add(&p->refs, 1);
+            kept = true;
+        }
         pthread_mutex_unlock(&p->lock);
         if (r == 0)
             r = await_room(&w, self);
         if (r < 0)
-            return r;
+            break;
     }
+    if (kept)
+        pool_unref(p);
+    return r;
 }
 
 bool pool_take_place(struct pool *p) {

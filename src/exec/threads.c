@@ -174,16 +174,36 @@ static int call_for(struct crew *c, struct trine_future *f, struct slot *slot) {
     return r;
 }
 
+static void crew_free(struct crew *c) {
+    ring_done(&c->rings[NORMAL]);
+    ring_done(&c->rings[BACKGROUND]);
+    home_lock_done(&c->putting);
+    pthread_mutex_destroy(&c->lock);
+    free(c->all);
+    free(c);
+}
+
+/* Under the lock, which it releases: frees it when it is closed and the last submitter leaves. */
+static void leave(struct crew *c) {
+    bool last = c->closed && !c->submitters;
+    pthread_mutex_unlock(&c->lock);
+    if (last)
+        crew_free(c);
+}
+
+/* Who waits keeps the pool: it may be closed before the end of the wait is noticed. */
 static __attribute__((noinline)) int submit_slowly(struct crew *c, int priority,
                                                    struct trine_future *f, int r) {
     pthread_mutex_lock(&c->lock);
+    c->submitters++;
     if (r == -EBUSY)
         r = put_or_wait(c, priority, f);
     if (r == -EBUSY)
         r = submit_full(c, priority, f);
     else if (r == 0 && must_call(c))
         r = call_for(c, f, f->executor_data);
-    pthread_mutex_unlock(&c->lock);
+    c->submitters--;
+    leave(c);
     return r;
 }
 
@@ -253,15 +273,6 @@ static int threads_map_all(struct trine_executor *e, const trine_task *t, void *
     return chunks_map_all(e, of(e, &priority)->workers_most, t, args, n, site);
 }
 
-static void crew_free(struct crew *c) {
-    ring_done(&c->rings[NORMAL]);
-    ring_done(&c->rings[BACKGROUND]);
-    home_lock_done(&c->putting);
-    pthread_mutex_destroy(&c->lock);
-    free(c->all);
-    free(c);
-}
-
 static void threads_close(struct trine_executor *e) {
     int priority;
     struct crew *c = of(e, &priority);
@@ -276,8 +287,8 @@ static void threads_close(struct trine_executor *e) {
     for (struct waiter *w; (w = waitq_pop(&c->room_waiters));)
         waitq_wake(w, 0);
     crew_dismiss(c);
-    pthread_mutex_unlock(&c->lock);
-    crew_free(c);
+    c->closed = true;
+    leave(c);
 }
 
 static const struct executor_kind threads_kind = {.name = "threads",

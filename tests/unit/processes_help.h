@@ -44,6 +44,11 @@ static inline pid_t parent_of(pid_t pid, char *ret_state) {
     return parent;
 }
 
+static inline bool is_alive(pid_t pid) {
+    char state = 0;
+    return parent_of(pid, &state) > 0 && state != 'Z';
+}
+
 /* The living children of a process: how many, the first `n` in ret_pids. */
 static inline size_t children_of(pid_t parent, pid_t *ret_pids, size_t n) {
     size_t count = 0;

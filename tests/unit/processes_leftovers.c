@@ -2,6 +2,9 @@
  * program is killed; and what a worker inherits: exactly what it is documented to. */
 #include "processes_help.h"
 
+#include <trine/shared.h>
+#include <trine/task.h>
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -346,6 +349,108 @@ TEST(a_zygote_that_ends_at_its_start_is_an_error_of_open) {
     CHECK_EQ(children_of(getpid(), NULL, 0), 0);
     unsetenv(NO_ZYGOTE);
     use_pool();
+}
+
+/* --- what a task leaves behind in its worker's process group --- */
+
+struct parent {
+    trine_shared child; /* its number, once it hears SIGTERM no more */
+    enum { PARENT_STAYS, PARENT_CRASHES, PARENT_RETURNS } then;
+};
+
+static int beget(struct parent *p) {
+    void *child;
+    int r = trine_shared_map(&p->child, &child);
+    if (r < 0)
+        return r;
+    signal(SIGTERM, SIG_IGN);
+    pid_t pid = fork();
+    while (pid == 0)
+        pause();
+    signal(SIGTERM, SIG_DFL);
+    atomic_store((atomic_int *)child, (int)pid);
+    if (p->then == PARENT_CRASHES)
+        raise(SIGSEGV);
+    while (p->then == PARENT_STAYS)
+        pause();
+    return 0;
+}
+TRINE_TASK(beget, struct parent);
+
+static pid_t child_of(const struct parent *p) {
+    void *child;
+    CHECK_OK(trine_shared_map(&p->child, &child));
+    return atomic_load((atomic_int *)child);
+}
+
+static trine_future *start_parent(trine_scope *s, trine_executor *pool, struct parent *p,
+                                  int64_t timeout) {
+    CHECK_OK(trine_shared_open(sizeof(atomic_int), &p->child));
+    return trine_start_opts(s, pool, beget, p, .timeout = timeout);
+}
+
+/* The child has ended, in a pool that goes on. */
+static void check_child_gone(trine_executor *pool, struct parent *p) {
+    struct act a = {0};
+    pid_t child = child_of(p);
+    CHECK(child > 0);
+    CHECK(EVENTUALLY(!is_alive(child), 20000));
+    CHECK_OK(run_one(pool, &a));
+    CHECK_EQ(a.out, 1);
+    trine_shared_free(&p->child);
+    trine_executor_close(&pool);
+}
+
+TEST(a_task_that_is_cancelled_leaves_no_child) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .grace = TRINE_MS(20)});
+    struct parent p = {.then = PARENT_STAYS};
+    {
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+        trine_future *f = start_parent(s, pool, &p, 0);
+        CHECK(EVENTUALLY(child_of(&p), 20000));
+        CHECK(is_alive(child_of(&p)));
+        trine_cancel(f, 0);
+        CHECK_EQ(trine_join(s), -ECANCELED);
+    }
+    check_child_gone(pool, &p);
+}
+
+TEST(a_task_that_crashes_leaves_no_child) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct parent p = {.then = PARENT_CRASHES};
+    {
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+        trine_future *f = start_parent(s, pool, &p, 0);
+        CHECK_EQ(trine_join(s), -EOWNERDEAD);
+        CHECK_EQ(trine_error_of(f)->signal, SIGSEGV);
+    }
+    check_child_gone(pool, &p);
+}
+
+/* It may be killed before it has a child: then it gets more time. */
+TEST(a_task_over_its_time_leaves_no_child) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct parent p = {.then = PARENT_STAYS};
+    for (int64_t timeout = TRINE_MS(100);; timeout *= 2) {
+        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+        start_parent(s, pool, &p, timeout);
+        CHECK_EQ(trine_join(s), -ETIME);
+        if (child_of(&p))
+            break;
+        trine_shared_free(&p.child);
+    }
+    check_child_gone(pool, &p);
+}
+
+TEST(a_worker_that_is_replaced_leaves_no_child) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .max_tasks = 1});
+    struct parent p = {.then = PARENT_RETURNS};
+    {
+        TRINE_SCOPE(s);
+        start_parent(s, pool, &p, 0);
+        CHECK_OK(trine_join(s));
+    }
+    check_child_gone(pool, &p);
 }
 
 /* --- environment and directory --- */

@@ -2,6 +2,10 @@
  * a coroutine. */
 #include "processes_help.h"
 
+#include "exec/stream.h"
+#include "exec/wire.h"
+
+#include <trine/shared.h>
 #include <trine/task.h>
 
 #include <errno.h>
@@ -274,6 +278,60 @@ TEST_ABORTS(the_channel_must_have_pieces, "the channel's items are trine_buf, no
     trine_channel *c = trine_channel_new(8, 1);
     TRINE_SCOPE(s);
     (void)trine_submit_opts(s, NULL, report_all, &r, .progress = c);
+}
+
+/* --- the bound --- */
+
+enum { COUNTED = 1000, COUNTED_SIZE = 1000, CAPACITY = 3 };
+
+struct counted {
+    trine_counter reported;
+};
+
+static int report_and_count(struct counted *n) {
+    char piece[COUNTED_SIZE] = {0};
+    int r = 0;
+    for (unsigned i = 0; i < COUNTED && r >= 0; i++) {
+        memcpy(piece, &i, sizeof(i));
+        piece[COUNTED_SIZE - 1] = (char)i;
+        r = trine_progress(piece, sizeof(piece));
+        if (r >= 0)
+            r = trine_counter_add(&n->reported, 1, NULL);
+    }
+    return r < 0 ? r : 0;
+}
+TRINE_TASK(report_and_count, struct counted);
+
+static int64_t reported(const struct counted *n) {
+    int64_t value;
+    CHECK_OK(trine_counter_add(&n->reported, 0, &value));
+    return value;
+}
+
+/* As many pieces as are in the stream, on their way to the channel, and in it. */
+TEST(a_task_reports_no_more_than_stream_and_channel_hold) {
+    enum { IN_STREAM = STREAM_BYTES / (WIRE_HEADER + COUNTED_SIZE) };
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    trine_channel *c = follower_new(CAPACITY);
+    struct counted n;
+    CHECK_OK(trine_counter_open(&n.reported));
+    {
+        TRINE_SCOPE(s);
+        CHECK_OK(trine_submit_opts(s, pool, report_and_count, &n, .progress = c));
+        CHECK(EVENTUALLY(reported(&n) >= IN_STREAM && trine_channel_count(c) == CAPACITY, 20000));
+        for (int i = 0; i < 50; i++) { /* whatever comes later would be seen */
+            usleep(1000);
+            CHECK(reported(&n) <= IN_STREAM + 1 + CAPACITY);
+        }
+        for (unsigned i = 0; i < COUNTED; i++)
+            take_piece(c, i, COUNTED_SIZE);
+        CHECK_OK(trine_join(s));
+    }
+    CHECK_EQ(reported(&n), COUNTED);
+    CHECK_EQ(trine_channel_count(c), 0);
+    trine_counter_free(&n.reported);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
 }
 
 /* --- pieces that nobody takes --- */
