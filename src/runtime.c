@@ -18,5 +18,6 @@ void trine_executor_close(trine_executor **pool) {
     if (!*pool)
         return;
     (*pool)->kind->close(*pool);
+    executor_let_go(*pool);
     *pool = NULL;
 }

@@ -9,6 +9,8 @@
 #include "core/future.h"
 #include "core/strand.h"
 
+#include <stdatomic.h>
+
 struct executor_kind {
     const char *name;
     bool
@@ -32,8 +34,10 @@ struct executor_kind {
     /* [S] trine_map_all_task in its own way; NULL: a task an item. */
     int (*map_all)(struct trine_executor *, const trine_task *t, void *args, size_t n,
                    const char *site);
-    /* [S] Drains and frees. */
+    /* [S] Drains; its caller lets the executor go then. */
     void (*close)(struct trine_executor *);
+    /* Frees its memory: closed, and nobody keeps it any more. From any thread. */
+    void (*free)(struct trine_executor *);
 };
 
 /* Every executor begins with this. */
@@ -42,7 +46,23 @@ struct trine_executor {
     struct trine_executor
         *family; /* whose threads run its tasks when they wait; NULL: nobody does */
     bool help;   /* every thread that waits does */
+    /* Who keeps its memory: itself until it is closed, and each scope that has started a task in
+     * it: what is done there may be noticed only after that. Of a family: its head's. */
+    atomic_uint refs;
 };
+
+static inline atomic_uint *executor_refs(struct trine_executor *e) {
+    return e->family ? &e->family->refs : &e->refs;
+}
+
+static inline void executor_keep(struct trine_executor *e) {
+    atomic_fetch_add_explicit(executor_refs(e), 1, memory_order_relaxed);
+}
+
+static inline void executor_let_go(struct trine_executor *e) {
+    if (atomic_fetch_sub(executor_refs(e), 1) == 1)
+        e->kind->free(e);
+}
 
 /* Lanes keep kinds of blocking work apart: hung look-ups cannot stop file work. */
 enum lane { LANE_DNS, LANE_FILES, LANE_USER, LANE_COUNT };

@@ -162,6 +162,10 @@ static void close_loop(struct trine_executor *base) {
     }
     pthread_mutex_unlock(&e->lock);
     taken_wake(&refused, -ESHUTDOWN);
+}
+
+static void free_loop(struct trine_executor *base) {
+    struct loop_executor *e = of(base);
     pthread_mutex_destroy(&e->lock);
     free(e);
 }
@@ -169,7 +173,8 @@ static void close_loop(struct trine_executor *base) {
 static const struct executor_kind loop_kind = {.name = "another loop",
                                                .submit = submit,
                                                .cancel = cancel,
-                                               .close = close_loop};
+                                               .close = close_loop,
+                                               .free = free_loop};
 
 int trine_loop_open(trine_executor **ret_loop) {
     struct loop *l = loop_here();
@@ -178,6 +183,7 @@ int trine_loop_open(trine_executor **ret_loop) {
     if (!e)
         return -ENOMEM;
     e->base.kind = &loop_kind;
+    e->base.refs = 1;
     e->loop = l;
     pthread_mutex_init(&e->lock, NULL);
     list_init(&e->submitters);

@@ -336,6 +336,7 @@ void trine_scope_close(trine_scope **public) {
         future_free(container_of(node, struct trine_future, in_scope));
     after_stop_all(s);
     scope_errors_free(s);
+    scope_end_uses(s);
     self->scope = s->outer;
     s->magic = 0;
     *public = NULL;

@@ -39,7 +39,15 @@ struct scope {
     struct message cancel_message;
     const char *name, *site;
     const struct trine_value *values; /* of its tasks; see value.c */
+    struct trine_executor *uses;      /* the last one that a task of it went to; NULL: none */
+    struct scope_use *other_uses;     /* those before it */
 };
+
+/* uses.c: keeps the executor as long as the scope: 0, or -ENOMEM. For one that is not the last. */
+int scope_use(struct scope *s, struct trine_executor *on);
+
+/* uses.c: lets all of them go. */
+void scope_end_uses(struct scope *s);
 
 static inline struct scope *scope_of(trine_scope *s) {
     return (struct scope *)s;

@@ -282,7 +282,8 @@ begin(struct scope *s, struct start start, int *ret) {
     const char *name = start.bytes_task ? start.bytes_task->name : start.task->name;
     struct loop *l = loop_here();
     check_start(s, l, start.on, name, start.site);
-    int room = s->limit ? await_place(s) : s->reason;
+    bool kept = !start.on || start.on == s->uses || scope_use(s, start.on) == 0;
+    int room = !kept ? -ENOMEM : s->limit ? await_place(s) : s->reason;
     struct trine_future *f = future_new(l, start.on ? RECORD_TASK : RECORD_COROUTINE);
     REQUIRE(f || !start.handle || start.may_be_none, "no memory for the task %s started at %s",
             name, start.site);

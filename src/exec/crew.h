@@ -63,8 +63,7 @@ struct crew {
     atomic_uint workers; /* that take tasks; written under the lock */
     unsigned threads;    /* that there are */
     unsigned workers_most, queue_most;
-    unsigned submitters; /* that may wait for room */
-    bool closing, closed;
+    bool closing;
 
     trine_threads_opts opts;
     char name[16];

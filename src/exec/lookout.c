@@ -61,7 +61,7 @@ void pool_look_out(struct pool *p, struct trine_future *f) {
     if (!l->lookout.tasks++) {
         l->lookout.kind = &kind;
         l->lookout.of = p;
-        atomic_fetch_add(&p->refs, 1);
+        executor_keep(&p->base);
     }
     f->looked_out_for = true;
 }
@@ -71,7 +71,7 @@ void pool_noticed(struct message *m) {
     struct lookout *o = &f->home->lookout;
     if (--o->tasks == 0) {
         o->kind = NULL;
-        pool_unref(o->of);
+        executor_let_go(&((struct pool *)o->of)->base);
     }
     future_came_back(m);
 }

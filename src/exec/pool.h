@@ -197,7 +197,6 @@ struct pool {
     const trine_task *on_start, *on_stop;
     struct fork_request request; /* what all workers' requests have in common */
 
-    atomic_uint refs;        /* of the pool itself, of loops that look out, of who waits for room */
     bool ended_for_good;     /* there is no supervisor any more */
     bool missing;            /* workers are, which only the supervisor starts: that may take long */
     pthread_mutex_t driving; /* all that is the supervisor's; it lends it while it sleeps */
@@ -254,9 +253,6 @@ enum future_phase {
 
 /* processes.c: gives a future back to its owner; `failure` as in future_done_remote. */
 void pool_give_back(struct pool *p, struct trine_future *f, int status, struct failure *failure);
-
-/* processes.c: frees it when it was the last. */
-void pool_unref(struct pool *p);
 
 /* processes.c: to do the supervisor's work while it sleeps: false, it is at work or about to be.
  * Then, whether it has to do something itself; and the end, after pool_settle. */

@@ -209,38 +209,28 @@ static enum entry enter(struct pool *p, struct trine_future *f) {
 }
 
 /* Takes a place in the queue: 0, or why there is none. A callback on the loop's own stack cannot
- * wait and goes over the bound (see executor.h). Who waits keeps the pool: it may be closed before
- * the end of the wait is noticed. */
+ * wait and goes over the bound (see executor.h). */
 static int enter_queue(struct pool *p, struct trine_future *f, enum entry *ret_entry) {
     struct strand *self = strand_self();
-    bool kept = false;
-    int r;
     for (;;) { /* room first: who was let in and cancelled at once must not let it lie */
         pthread_mutex_lock(&p->lock);
         if (p->closed || p->queued < p->queue_limit || !self) {
-            r = p->closed ? -ESHUTDOWN : 0;
-            if (r == 0)
+            bool closed = p->closed;
+            if (!closed)
                 *ret_entry = enter(p, f);
             pthread_mutex_unlock(&p->lock);
-            break;
+            return closed ? -ESHUTDOWN : 0;
         }
         struct waiter w = {0};
-        r = strand_reason(self);
-        if (r == 0) {
+        int r = strand_reason(self);
+        if (r == 0)
             waitq_add(&p->submitters, &w, self, &p->lock);
-            if (!kept)
-                atomic_fetch_add(&p->refs, 1);
-            kept = true;
-        }
         pthread_mutex_unlock(&p->lock);
         if (r == 0)
             r = await_room(&w, self);
         if (r < 0)
-            break;
+            return r;
     }
-    if (kept)
-        pool_unref(p);
-    return r;
 }
 
 bool pool_take_place(struct pool *p) {
@@ -346,9 +336,8 @@ static void pool_free_memory(struct pool *p) {
     free(p);
 }
 
-void pool_unref(struct pool *p) {
-    if (atomic_fetch_sub(&p->refs, 1) != 1)
-        return;
+static void free_pool(struct trine_executor *e) {
+    struct pool *p = of(e);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->driving);
     pool_free_memory(p);
@@ -367,7 +356,6 @@ static void close_pool(struct trine_executor *e) {
     loop_post(p->loop, &p->close);
     strand_park(p->waiter, &closing, NULL);
     pthread_join(p->thread, NULL);
-    pool_unref(p);
 }
 
 static int map_all(struct trine_executor *e, const trine_task *t, void *args, size_t n,
@@ -380,14 +368,15 @@ static const struct executor_kind processes_kind = {.name = "processes",
                                                     .submit = submit,
                                                     .cancel = cancel,
                                                     .map_all = map_all,
-                                                    .close = close_pool};
+                                                    .close = close_pool,
+                                                    .free = free_pool};
 
 static struct pool *pool_new(const trine_processes_opts *o) {
     struct pool *p = FAULT(calloc(1, sizeof(*p)), NULL, ENOMEM);
     if (!p)
         return NULL;
     p->base.kind = &processes_kind;
-    p->refs = 1;
+    p->base.refs = 1;
     p->workers_wanted = o->workers ? o->workers : trine_usable_cpus();
     p->seats = FAULT(calloc(p->workers_wanted, sizeof(p->seats[0])), NULL, ENOMEM);
     p->incoming = FAULT(calloc(INCOMING_MOST, sizeof(p->incoming[0])), NULL, ENOMEM);
@@ -468,7 +457,7 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
         struct group_limits limits = {.memory = o->limit_memory, .cpu_percent = o->cpu_percent};
         r = groups_open(&p->groups, o->cgroup, &limits);
         if (r < 0) {
-            pool_unref(p);
+            executor_let_go(&p->base);
             return r;
         }
     }
@@ -478,7 +467,7 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
     r = start_thread(p);
     if (r < 0) {
         groups_close(&p->groups);
-        pool_unref(p);
+        executor_let_go(&p->base);
         return r;
     }
     strand_park(self, &opening, NULL);
@@ -486,7 +475,7 @@ int trine_processes_open(trine_executor **ret_pool, const trine_processes_opts *
         r = p->open_result;
         pthread_join(p->thread, NULL);
         groups_close(&p->groups);
-        pool_unref(p);
+        executor_let_go(&p->base);
         return r;
     }
     *ret_pool = &p->base;

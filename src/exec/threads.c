@@ -174,36 +174,16 @@ static int call_for(struct crew *c, struct trine_future *f, struct slot *slot) {
     return r;
 }
 
-static void crew_free(struct crew *c) {
-    ring_done(&c->rings[NORMAL]);
-    ring_done(&c->rings[BACKGROUND]);
-    home_lock_done(&c->putting);
-    pthread_mutex_destroy(&c->lock);
-    free(c->all);
-    free(c);
-}
-
-/* Under the lock, which it releases: frees it when it is closed and the last submitter leaves. */
-static void leave(struct crew *c) {
-    bool last = c->closed && !c->submitters;
-    pthread_mutex_unlock(&c->lock);
-    if (last)
-        crew_free(c);
-}
-
-/* Who waits keeps the pool: it may be closed before the end of the wait is noticed. */
 static __attribute__((noinline)) int submit_slowly(struct crew *c, int priority,
                                                    struct trine_future *f, int r) {
     pthread_mutex_lock(&c->lock);
-    c->submitters++;
     if (r == -EBUSY)
         r = put_or_wait(c, priority, f);
     if (r == -EBUSY)
         r = submit_full(c, priority, f);
     else if (r == 0 && must_call(c))
         r = call_for(c, f, f->executor_data);
-    c->submitters--;
-    leave(c);
+    pthread_mutex_unlock(&c->lock);
     return r;
 }
 
@@ -287,8 +267,17 @@ static void threads_close(struct trine_executor *e) {
     for (struct waiter *w; (w = waitq_pop(&c->room_waiters));)
         waitq_wake(w, 0);
     crew_dismiss(c);
-    c->closed = true;
-    leave(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void threads_free(struct trine_executor *e) {
+    struct crew *c = container_of(e->family, struct crew, base);
+    ring_done(&c->rings[NORMAL]);
+    ring_done(&c->rings[BACKGROUND]);
+    home_lock_done(&c->putting);
+    pthread_mutex_destroy(&c->lock);
+    free(c->all);
+    free(c);
 }
 
 static const struct executor_kind threads_kind = {.name = "threads",
@@ -297,13 +286,15 @@ static const struct executor_kind threads_kind = {.name = "threads",
                                                   .drop = threads_drop,
                                                   .run_here = threads_run_here,
                                                   .map_all = threads_map_all,
-                                                  .close = threads_close};
+                                                  .close = threads_close,
+                                                  .free = threads_free};
 static const struct executor_kind background_kind = {.name = "background threads",
                                                      .submit = threads_submit,
                                                      .cancel = threads_cancel,
                                                      .drop = threads_drop,
                                                      .run_here = threads_run_here,
-                                                     .close = threads_close};
+                                                     .close = threads_close,
+                                                     .free = threads_free};
 
 /* --- open --- */
 
@@ -352,12 +343,12 @@ int trine_threads_open(trine_executor **ret_pool, const trine_threads_opts *opts
     struct crew *c = FAULT(aligned_alloc(64, sizeof(*c)), NULL, ENOMEM);
     if (!c)
         return -ENOMEM;
-    *c = (struct crew){.base = {&threads_kind, &c->base, o->help},
-                       .background = {&background_kind, &c->base, o->help}};
+    *c = (struct crew){.base = {&threads_kind, &c->base, o->help, 1},
+                       .background = {&background_kind, &c->base, o->help, 0}};
     take_options(c, o);
     int r = crew_init(c, o->workers ? o->workers : default_workers());
     if (r < 0) {
-        crew_free(c);
+        threads_free(&c->base);
         return r;
     }
     *ret_pool = &c->base;

@@ -1,0 +1,44 @@
+/* uses.c - the executors that a scope has started tasks in. It keeps their memory: one may be
+ * closed by another thread while what was done in it has not come back here yet, or while a task
+ * waits to be let in; a cancellation still asks it then. */
+#include "core/scope.h"
+
+#include "base/fault.h"
+#include "core/executor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct scope_use {
+    struct scope_use *next;
+    struct trine_executor *executor;
+};
+
+int scope_use(struct scope *s, struct trine_executor *on) {
+    struct scope_use *u = s->other_uses;
+    while (u && u->executor != on)
+        u = u->next;
+    if (!u && s->uses) {
+        u = FAULT(malloc(sizeof(*u)), NULL, ENOMEM);
+        if (!u)
+            return -ENOMEM;
+        *u = (struct scope_use){s->other_uses, NULL};
+        s->other_uses = u;
+    }
+    if (!u || !u->executor)
+        executor_keep(on);
+    if (u)
+        u->executor = s->uses;
+    s->uses = on;
+    return 0;
+}
+
+void scope_end_uses(struct scope *s) {
+    for (struct scope_use *u; (u = s->other_uses);) {
+        s->other_uses = u->next;
+        executor_let_go(u->executor);
+        free(u);
+    }
+    if (s->uses)
+        executor_let_go(s->uses);
+}
