@@ -342,7 +342,8 @@ typedef struct trine_processes_opts {
     uint32_t size;
     unsigned workers TRINE_ZERO_;     /* processes; 0: usable CPUs */
     unsigned queue TRINE_ZERO_;       /* tasks that wait for a process at the most; 0: 4,096 */
-    int64_t task_timeout TRINE_ZERO_; /* ns from a task's start, then it is killed; 0: none */
+    int64_t task_timeout TRINE_ZERO_; /* ns from a task's start, then it is killed; 0: none.
+                                       * It is handed over in that time */
     size_t limit_memory TRINE_ZERO_;  /* bytes a worker may use; 0: no limit */
     size_t max_result TRINE_ZERO_;    /* bytes that a bytes task may return; 0: 64 MiB */
     unsigned max_tasks TRINE_ZERO_;   /* replace a worker after so many tasks; 0: never */
