@@ -44,6 +44,10 @@ void worker_drop_piece(struct worker *w) {
 
 void worker_offer_again(struct timer *offer) {
     struct worker *w = container_of(offer, struct worker, offer);
+    if (w->ended) {
+        worker_end_goes_on(w, w->state == WORKER_KILLED);
+        return;
+    }
     worker_offer_piece(w);
     if (!w->piece_waits)
         worker_receive(w);

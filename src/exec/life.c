@@ -47,27 +47,58 @@ void worker_signal(struct worker *w, int signal) {
         zygote_signal(w->zygote, w->pid, signal);
 }
 
-static void gone(struct worker *w, const struct worker_report *report) {
-    worker_receive_last(w); /* it may have answered before it died */
-    if (!report)
-        worker_signal(w, SIGKILL); /* the zygote's death does too */
+/* All that it sent has been taken. What it has not begun is claimed: where its zygote has died it
+ * may live for a moment yet. */
+static void gone(struct worker *w) {
+    const struct worker_report *report = w->end_told ? &w->end : NULL;
     if (w->state == WORKER_IDLE)
         list_remove(&w->idle_node);
     struct pool *p = w->pool;
     struct trine_future *f = worker_task(w);
-    bool begun = f && flag_has_begun(&w->memory, worker_sent(w, 0)->frame.sequence);
+    bool begun = f && !flag_take_back(&w->memory, worker_sent(w, 0)->frame.sequence);
     if (f && !f->task)
         f->out->len = 0;
     if (begun && future_is_batch(f) && w->verdict != -EPROTO)
         worker_take_batch(w);
     list_remove(&w->node);
     worker_leave_seat(w);
-    for (unsigned i = w->count; i-- > 1;)
-        if (worker_sent(w, i)->future)
-            pool_task_returned(p, worker_sent(w, i)->future);
-    w->count = 0;
+    for (unsigned i = w->count; i-- > 1;) {
+        struct assignment *a = worker_sent(w, i);
+        if (!a->future || !flag_take_back(&w->memory, a->frame.sequence))
+            continue;
+        pool_task_returned(p, a->future);
+        a->future = NULL;
+    }
     pool_worker_gone(p, w, report, f, begun);
+    for (unsigned i = 1; i < w->count; i++)
+        if (worker_sent(w, i)->future) /* begun, but the answer to the one before was not taken */
+            pool_task_died_along(p, w, report, worker_sent(w, i)->future);
+    w->count = 0;
     release(w);
+}
+
+void worker_end_goes_on(struct worker *w, bool drop_pieces) {
+    if (worker_receive_last(w, drop_pieces))
+        gone(w);
+}
+
+/* It takes no more tasks. The last of what it reported may wait for its follower, and its result
+ * lies behind that. NULL: not told, because its zygote died. */
+static void ended(struct worker *w, const struct worker_report *report) {
+    struct loop *l = w->pool->loop;
+    w->ended = w->used_up = true;
+    w->end_told = report != NULL;
+    if (report)
+        w->end = *report;
+    else
+        worker_signal(w, SIGKILL); /* the zygote's death does too */
+    loop_watch(l, &w->bell_watch, 0);
+    loop_watch(l, &w->reports_watch, 0);
+    loop_timer_stop(l, &w->memory_check);
+    if (w->state == WORKER_BUSY)
+        worker_return_ahead(w);
+    worker_leave_seat(w);
+    worker_end_goes_on(w, false);
 }
 
 static void reports_ready(struct watch *watch, unsigned events) {
@@ -83,9 +114,9 @@ static void reports_ready(struct watch *watch, unsigned events) {
         r = 1;
     }
     if (r <= 0) {
-        gone(w, NULL);
+        ended(w, NULL);
     } else if (report.kind != REPORT_STARTED) {
-        gone(w, &report);
+        ended(w, &report);
     } else {
         w->pid = report.pid;
         w->pidfd = pidfd;

@@ -67,6 +67,10 @@ struct worker {
     bool looked_at;                        /* by a thread that looks out (lookout.c) */
     bool wake_due;                         /* it was sent something since it was woken */
     bool used_up;                          /* it is to be replaced when it has nothing to do */
+    bool ended;                            /* its process has; what it left is still being taken */
+    bool end_told;                         /* and how: */
+    struct worker_report end;
+    unsigned looks;       /* at its memory, that was too much each time */
     int64_t born, looked; /* when it was asked for, when its memory was looked at last */
 
     /* What it was sent and has not answered, a ring: the first is what it runs, unless it has yet
@@ -121,9 +125,18 @@ void worker_leave(struct worker *w);
 /* limits.c: is it to be replaced, now that it has done a task? */
 bool worker_is_used_up(struct worker *w);
 
+/* limits.c: those of the task that it runs now count from now; its time is over, or that of a step
+ * of its cancellation. */
+void worker_start_limits(struct worker *w);
+void worker_deadline_passed(struct timer *deadline);
+
 /* limits.c: its memory is looked at while it runs a task; fired by w->memory_check. */
 #define MEMORY_CHECK_EVERY TRINE_MS(50)
 void worker_check_memory(struct timer *memory_check);
+
+/* life.c, for one that has ended: takes what it left, and lets it go when that is all. Its follower
+ * may have no room for a piece: it is asked again, or the piece is dropped. */
+void worker_end_goes_on(struct worker *w, bool drop_pieces);
 
 /* Number i of what it was sent, from the first. */
 static inline struct assignment *worker_sent(struct worker *w, unsigned i) {
@@ -146,9 +159,9 @@ bool worker_return_ahead(struct worker *w);
 void worker_cancel_task(struct worker *w, const struct trine_future *f);
 
 /* remote.c for life.c: what it needs of its own, once its bell and its memory are there; takes what
- * it had written before it died. */
+ * it had written before it died: false when a piece waits for its follower. */
 void worker_init(struct worker *w);
-void worker_receive_last(struct worker *w);
+bool worker_receive_last(struct worker *w, bool drop_pieces);
 
 /* follow.c: w->piece is complete: it is handed over, or `piece_waits`. */
 void worker_offer_piece(struct worker *w);
@@ -287,6 +300,10 @@ void pool_close_arrived(struct pool *p);
 
 /* supervisor.c: lets the workers go when the pool is closing and the last task was given back. */
 void pool_leave_if_done(struct pool *p);
+
+/* A task that a worker which is no more, or no more ours, had begun besides that one. */
+void pool_task_died_along(struct pool *p, struct worker *w, const struct worker_report *report,
+                          struct trine_future *f);
 
 /* The worker is no more. `report` is NULL when the zygote died with it. `f` is the task that it
  * had, or NULL; `begun`: it had begun it, and may have run a part of it. Nothing is ahead any more.

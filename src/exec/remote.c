@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define LEAVE_TIMEOUT TRINE_SEC(2)
@@ -36,9 +37,6 @@
 
 /* Stream that an introduction takes (see introduce_module). */
 enum { INTRODUCTION_MOST = WIRE_HEADER + WIRE_PATH_MAX };
-
-/* So often, every ms, what is ahead of a task is asked for before its worker is struck. */
-enum { TRIES_MOST = 100 };
 
 /* Frames that are taken at a time: workers take turns. */
 enum { FRAMES_AT_ONCE = 256 };
@@ -63,55 +61,13 @@ void worker_kill(struct worker *w, int verdict, struct failure *failure) {
     loop_timer_stop(l, &w->look);
     loop_timer_stop(l, &w->offer);
     worker_signal(w, SIGKILL); /* or when its number comes */
+    if (w->ended)
+        loop_timer_start(l, &w->offer, 1);
 }
 
 static void wake_worker(struct worker *w) {
     if (stream_wake_reader(&w->memory.out))
         futex_wake_shared(&w->memory.out.memory->reader_sleeps, 1);
-}
-
-/* Of the task that it runs; 0: none. */
-static int64_t time_limit(struct worker *w) {
-    const struct trine_future *f = worker_task(w);
-    return f->options && f->own.timeout ? f->own.timeout : w->pool->task_timeout;
-}
-
-/* Before its task is ended by a signal: what was sent ahead must not meet it. False: it has begun
- * the next one, so the answer is on its way, or it lies; it is looked at again soon. */
-static bool can_be_struck(struct worker *w) {
-    if (worker_return_ahead(w) || w->tries++ >= TRIES_MOST)
-        return true;
-    loop_timer_start(w->pool->loop, &w->deadline, TRINE_MS(1));
-    return false;
-}
-
-/* The second step of a cancellation; the first was the flag, the third is the worker's end. */
-static void terminate(struct worker *w) {
-    w->terminated = w->used_up = true;
-    worker_signal(w, SIGTERM);
-    loop_timer_start(w->pool->loop, &w->deadline, w->pool->grace - w->pool->grace / 2);
-}
-
-static void deadline_passed(struct timer *t) {
-    struct worker *w = container_of(t, struct worker, deadline);
-    if (w->state == WORKER_BUSY) {
-        uint64_t late = worker_sent(w, 0)->frame.sequence;
-        if (atomic_load(&worker_task(w)->cancel))
-            worker_drop_piece(w); /* behind which the answer may lie */
-        worker_receive(w);        /* we may be late, not the worker */
-        if (w->state != WORKER_BUSY || worker_sent(w, 0)->frame.sequence != late ||
-            !can_be_struck(w))
-            return;
-        if (atomic_load(&worker_task(w)->cancel) && !w->terminated)
-            terminate(w);
-        else if (w->terminated)
-            worker_kill(w, -ECANCELED, failure_new(0, "it was cancelled"));
-        else
-            worker_kill(w, -ETIME,
-                        failure_new(SIGKILL, "time limit of %g s", (double)time_limit(w) / 1e9));
-    } else {
-        worker_kill(w, -ETIME, failure_new(SIGKILL, "worker %d did not start", (int)w->pid));
-    }
 }
 
 void worker_cancel_task(struct worker *w, const struct trine_future *f) {
@@ -219,18 +175,6 @@ void worker_wake_if_due(struct worker *w) {
     w->wake_due = false;
 }
 
-/* The limits of the task that it runs now count from now. */
-static void start_limits(struct worker *w) {
-    struct pool *p = w->pool;
-    int64_t timeout = time_limit(w);
-    if (timeout && future_is_batch(worker_task(w)) && timeout < INT64_MAX - BATCH_LONGEST)
-        timeout += BATCH_LONGEST; /* its last one has all of its time, too */
-    if (timeout)
-        loop_timer_start(p->loop, &w->deadline, timeout);
-    if (p->limit_memory)
-        loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
-}
-
 /* What was taken back counts as long as its frame may be unread: the words in which that is said
  * are used again. */
 static bool claims_are_left(const struct worker *w) {
@@ -319,7 +263,7 @@ void worker_give_task(struct worker *w, struct trine_future *f, const struct pla
         list_remove(&w->idle_node);
         w->state = WORKER_BUSY;
         w->in_done = 0;
-        start_limits(w);
+        worker_start_limits(w);
     } else if (!w->look.running) {
         loop_timer_start(p->loop, &w->look, w->look_every = LOOK_FIRST);
     }
@@ -442,14 +386,14 @@ static struct failure *refusal(struct worker *w) {
 static void next_task(struct worker *w) {
     w->first++;
     w->count--;
-    w->tries = 0;
+    w->tries = w->looks = 0;
     trim(w);
     if (!w->count) {
         w->state = WORKER_IDLE;
         list_push_front(&w->pool->idle, &w->idle_node);
         return;
     }
-    start_limits(w);
+    worker_start_limits(w);
     if (atomic_load(&worker_task(w)->cancel))
         worker_cancel_task(w, worker_task(w));
 }
@@ -553,9 +497,10 @@ void worker_receive(struct worker *w) {
     if (stream_wake_writer(&w->memory.in))
         futex_wake_shared(&w->memory.in.memory->writer_sleeps, 1);
     bool enough = rest >= (w->in_done < WIRE_HEADER ? WIRE_HEADER : 1);
-    if (enough || !stream_reader_sleeps(&w->memory.in, rest))
-        while (write(w->bell, &(uint64_t){1}, sizeof(uint64_t)) < 0 && errno == EINTR)
-            ;
+    if (enough || !stream_reader_sleeps(&w->memory.in, rest)) {
+        loop_timer_stop(w->pool->loop, &w->look);
+        loop_timer_start(w->pool->loop, &w->look, 1);
+    }
 }
 
 static void look(struct timer *t) {
@@ -570,12 +515,20 @@ static void look(struct timer *t) {
     loop_timer_start(w->pool->loop, &w->look, w->look_every);
 }
 
+/* Never waits, though the worker may have emptied it itself and made it one that waits. Before
+ * Linux 5.8 the bell cannot say so. */
+static void empty_bell(struct worker *w) {
+    uint64_t times;
+    struct iovec place = {&times, sizeof(times)};
+    if (preadv2(w->bell, &place, 1, -1, RWF_NOWAIT) < 0 && errno != EAGAIN && errno != EINTR &&
+        read(w->bell, &times, sizeof(times)) < 0)
+        return;
+}
+
 static void bell_rung(struct watch *watch, unsigned events) {
     (void)events;
     struct worker *w = container_of(watch, struct worker, bell_watch);
-    uint64_t times;
-    ssize_t n = read(w->bell, &times, sizeof(times));
-    (void)n; /* EAGAIN: it has emptied it itself, which helps nobody */
+    empty_bell(w);
     if (w->state == WORKER_BUSY && !all_sent(w))
         send_more(w);
     worker_receive(w);
@@ -583,16 +536,23 @@ static void bell_rung(struct watch *watch, unsigned events) {
 
 /* --- for its life --- */
 
-void worker_receive_last(struct worker *w) {
-    if (w->piece_waits)
-        worker_offer_piece(w);
-    while (receive_frame(w))
-        ;
+bool worker_receive_last(struct worker *w, bool drop_pieces) {
+    for (size_t i = 0; i <= STREAM_BYTES / WIRE_HEADER; i++) { /* others may go on writing there */
+        if (w->piece_waits)
+            worker_offer_piece(w);
+        if (drop_pieces)
+            worker_drop_piece(w);
+        if (w->piece_waits)
+            return false;
+        if (!receive_frame(w))
+            break;
+    }
+    return true;
 }
 
 void worker_init(struct worker *w) {
     w->bell_watch = (struct watch){.fd = w->bell, .ready = bell_rung};
-    timer_init(&w->deadline, deadline_passed);
+    timer_init(&w->deadline, worker_deadline_passed);
     timer_init(&w->memory_check, worker_check_memory);
     timer_init(&w->look, look);
     timer_init(&w->offer, worker_offer_again);

@@ -20,6 +20,7 @@
 
 /* A pool whose workers do not start fails its tasks after so many attempts, and goes on trying. */
 enum { FAILED_STARTS_MAX = 5, RETRY_DOUBLINGS = 8 };
+#define RETRY_SOON TRINE_MS(1)
 #define RETRY_FIRST TRINE_MS(10)
 #define RETRY_LAST TRINE_SEC(2)
 
@@ -72,7 +73,7 @@ static unsigned ready_workers(const struct pool *p) {
 }
 
 static void fail_queue_if_broken(struct pool *p) {
-    if (p->failed_starts < FAILED_STARTS_MAX || ready_workers(p) > 0)
+    if (p->failed_starts < FAILED_STARTS_MAX || !p->retry.running || ready_workers(p) > 0)
         return;
     for (struct trine_future *f; (f = take_any(p));)
         pool_give_back(p, f, -EAGAIN,
@@ -229,12 +230,15 @@ static void start_failed(struct pool *p, const char *why) {
 static void start_missing(struct pool *p) {
     unsigned n = 0;
     LIST_EACH(node, &p->workers) {
-        n += container_of(node, struct worker, node)->state <= WORKER_BUSY;
+        const struct worker *w = container_of(node, struct worker, node);
+        n += w->state <= WORKER_BUSY && !w->ended;
     }
     for (; n < p->workers_wanted && !p->leaving && !p->retry.running; n++) {
         struct worker *w;
         int r = worker_start(p, &w);
-        if (r < 0)
+        if (r == -ENOBUFS) /* the zygote has yet to come to those before it */
+            loop_timer_start(p->loop, &p->retry, RETRY_SOON);
+        else if (r < 0)
             start_failed(p, strerrordesc_np(-r));
     }
 }
@@ -289,7 +293,8 @@ static void note_misfortunes(struct trine_future *f, struct misfortunes m) {
 
 static struct failure *explain_death(const struct worker *w, const struct worker_report *report,
                                      const char *text, unsigned deaths) {
-    int signal = report && WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0;
+    bool told = report && report->kind == REPORT_ENDED;
+    int signal = told && WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0;
     uint64_t address = 0;
     char *backtrace = signal ? crash_describe(w->memory.crash, signal, &address) : NULL;
     struct failure *failure =
@@ -311,21 +316,16 @@ static bool was_short_of_memory(struct worker *w, const struct worker_report *re
            WTERMSIG(report->status) == SIGKILL && group_was_short_of_memory(&p->groups, w->number);
 }
 
-/* The task of a worker that is gone: given back, or to be run elsewhere. */
+/* A task of a worker that is gone: given back, or to be run elsewhere. */
 static void settle_task(struct pool *p, struct worker *w, struct trine_future *f,
                         const struct worker_report *report, bool begun, const char *text) {
-    if (w->verdict) {
-        pool_give_back(p, f, w->verdict, w->failure);
-        w->failure = NULL;
-        return;
-    }
     struct misfortunes m = misfortunes_of(f);
     m.lost += !begun;
     m.deaths += begun;
     note_misfortunes(f, m);
     if (!begun && atomic_load(&f->cancel)) {
         pool_give_back(p, f, -ECANCELED, NULL);
-    } else if (w->terminated) {
+    } else if (w->terminated && atomic_load(&f->cancel)) {
         pool_give_back(p, f, -ECANCELED, failure_new(0, "it was cancelled"));
     } else if (!begun && m.lost < LOST_MAX) {
         pool_task_returned(p, f);
@@ -340,6 +340,13 @@ static void settle_task(struct pool *p, struct worker *w, struct trine_future *f
     } else {
         pool_give_back(p, f, -EOWNERDEAD, explain_death(w, report, text, f->repeat ? m.deaths : 0));
     }
+}
+
+void pool_task_died_along(struct pool *p, struct worker *w, const struct worker_report *report,
+                          struct trine_future *f) {
+    char text[160];
+    describe_end(text, sizeof(text), w, report);
+    settle_task(p, w, f, report, true, text);
 }
 
 /* What the zygote of this worker had forked dies with it, and is told one after the other: those
@@ -357,18 +364,25 @@ static void zygote_died(struct pool *p, unsigned zygote) {
 static bool is_no_start(const struct pool *p, const struct worker *w,
                         const struct worker_report *report, bool begun) {
     bool young = loop_read_clock(p->loop) - w->born < START_SETTLED;
-    return !w->greeted || (report && !w->tasks && !begun && !w->verdict && young);
+    return !w->greeted || (report && report->kind == REPORT_FAILED) ||
+           (report && !w->tasks && !begun && !w->verdict && young);
 }
 
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,
                       struct trine_future *f, bool begun) {
     char text[160];
-    if (!report && w->pid)
+    if (!report && (w->pid || zygote_has_died(w->zygote)))
         zygote_died(p, w->zygote);
     describe_end(text, sizeof(text), w, report);
-    if (f)
+    if (f && w->verdict) {
+        pool_give_back(p, f, w->verdict, w->failure);
+        w->failure = NULL;
+    } else if (f) {
         settle_task(p, w, f, report, begun, text);
-    if (is_no_start(p, w, report, begun) && w->state != WORKER_LEAVING && !p->leaving)
+    }
+    if (!is_no_start(p, w, report, begun))
+        p->failed_starts = 0;
+    else if (w->state != WORKER_LEAVING && !p->leaving)
         start_failed(p, text);
     start_missing(p);
 }

@@ -40,7 +40,8 @@ static struct {
     unsigned users, starts;
     int sock; /* -1: none runs */
     pid_t pid;
-    int pidfd; /* -1: it could not be had */
+    int pidfd;          /* -1: it could not be had */
+    int64_t full_since; /* when there was no room for a request; 0: there is */
 } zygote = {.lock = PTHREAD_MUTEX_INITIALIZER, .sock = -1, .pidfd = -1};
 
 static atomic_bool initialized;
@@ -77,11 +78,12 @@ static bool has_ended(void) {
     return waitid(P_PID, (id_t)zygote.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid;
 }
 
-static void send_kill(void) {
+/* False: it has more rights than the program has by now. */
+static bool send_kill(void) {
     if (zygote.pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, zygote.pidfd, SIGKILL, NULL, 0);
-    else if (!has_ended())
-        kill(zygote.pid, SIGKILL);
+        return syscall(SYS_pidfd_send_signal, zygote.pidfd, SIGKILL, NULL, 0) == 0 ||
+               errno == ESRCH;
+    return has_ended() || kill(zygote.pid, SIGKILL) == 0;
 }
 
 /* False: it hangs. */
@@ -102,9 +104,8 @@ static void stop(bool kill_it) {
     shutdown(zygote.sock, SHUT_RDWR);
     close(zygote.sock);
     zygote.sock = -1;
-    if (kill_it || !await_end())
-        send_kill();
-    while (waitpid(zygote.pid, NULL, 0) < 0 && errno == EINTR)
+    bool ends = (!kill_it && await_end()) || send_kill();
+    while (ends && waitpid(zygote.pid, NULL, 0) < 0 && errno == EINTR)
         ;
     if (zygote.pidfd >= 0)
         close(zygote.pidfd);
@@ -161,6 +162,7 @@ static int start(void) {
         return r;
     }
     zygote.sock = ends[0];
+    zygote.full_since = 0;
     zygote.starts++;
     zygote.pidfd = (int)syscall(SYS_pidfd_open, zygote.pid, 0);
     r = check_greeting();
@@ -185,28 +187,44 @@ void zygote_unref(void) {
     pthread_mutex_unlock(&zygote.lock);
 }
 
-/* Waits while the socket is full: the zygote reads at once what it is sent, or never, and is killed
- * then. */
-static int send_all(const struct fork_request *request, const int *fds, size_t n) {
-    struct pollfd room = {.fd = zygote.sock, .events = POLLOUT};
-    int r;
-    while ((r = fdpass_send(zygote.sock, request, sizeof(*request), fds, n)) == -EAGAIN)
-        if (poll(&room, 1, END_TIMEOUT_MS) == 0)
-            send_kill();
-    return r;
-}
-
-/* The group's descriptor is the last one. */
+/* The group's descriptor is the last one. -ENOBUFS: it has to read what was sent before; if it
+ * never does it is killed. */
 static int send_request(const struct fork_request *request, const int fds[REQUEST_FDS]) {
-    return send_all(request, fds, fds[REQUEST_GROUP] < 0 ? REQUEST_GROUP : REQUEST_FDS);
+    size_t n = fds[REQUEST_GROUP] < 0 ? REQUEST_GROUP : REQUEST_FDS;
+    int r = fdpass_send(zygote.sock, request, sizeof(*request), fds, n);
+    if (r != -EAGAIN) {
+        zygote.full_since = 0;
+        return r;
+    }
+    int64_t now = clock_monotonic();
+    if (!zygote.full_since)
+        zygote.full_since = now;
+    else if (now - zygote.full_since > (int64_t)END_TIMEOUT_MS * 1000000)
+        send_kill();
+    return -ENOBUFS;
 }
 
 void zygote_signal(unsigned id, pid_t pid, int signal) {
     const struct fork_request request = {.pid = pid, .signal = signal};
+    struct pollfd room = {.events = POLLOUT};
+    int waits = 0;
     pthread_mutex_lock(&zygote.lock);
-    if (zygote.sock >= 0 && zygote.starts == id)
-        send_all(&request, NULL, 0);
+    while (zygote.sock >= 0 && zygote.starts == id && waits < 2 &&
+           fdpass_send(zygote.sock, &request, sizeof(request), NULL, 0) == -EAGAIN) {
+        room.fd = zygote.sock; /* it reads at once what it is sent, or never */
+        if (poll(&room, 1, END_TIMEOUT_MS) == 0 && waits++ == 0)
+            send_kill();
+    }
     pthread_mutex_unlock(&zygote.lock);
+}
+
+bool zygote_has_died(unsigned id) {
+    pthread_mutex_lock(&zygote.lock);
+    struct pollfd socket = {.fd = zygote.sock};
+    bool died = zygote.sock < 0 || zygote.starts != id ||
+                (poll(&socket, 1, 0) > 0 && socket.revents & POLLHUP);
+    pthread_mutex_unlock(&zygote.lock);
+    return died;
 }
 
 int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS],

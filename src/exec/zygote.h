@@ -79,6 +79,9 @@ void zygote_unref(void);
 int zygote_fork(const struct fork_request *request, const int fds[REQUEST_FDS],
                 unsigned *ret_zygote);
 
+/* Is it gone, or going? */
+bool zygote_has_died(unsigned id);
+
 /* Has that zygote send a worker a signal, for who has no pidfd of it: the zygote is the one to reap
  * it, so that its number is nobody else's. Nothing, when that zygote is gone: so is the worker. */
 void zygote_signal(unsigned id, pid_t pid, int signal);

@@ -159,7 +159,7 @@ static pid_t fork_worker(const struct fork_request *request, const int fds[REQUE
 
 /* A worker that the pool does not know of, and could not end. */
 static void end_worker(pid_t pid) {
-    kill(pid, SIGKILL);
+    kill(-pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
 }

@@ -254,7 +254,7 @@ TEST(no_task_is_run_twice_because_the_one_before_it_was_late) {
     static struct lap laps[LAPS];
     int runs[LAPS] = {0}, number;
     snprintf(path, sizeof(path), "/tmp/trine-laps-%d", (int)getpid());
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     trine_executor *pool =
         pool_open((trine_processes_opts){.workers = 2, .task_timeout = TRINE_US(1300)});
     for (int i = 0; i < LAPS; i++) {

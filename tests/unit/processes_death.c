@@ -105,6 +105,20 @@ static int act(struct act *a) {
 }
 TRINE_TASK(act, struct act);
 
+/* All went well but for the bad one. A worker that breaks the rules may have gone on before that
+ * was seen: what it had begun by then is not run again. */
+static void check_good(trine_scope *s, const struct act good[50], bool may_die_along) {
+    enum { KEPT = 16 }; /* errors, by a scope */
+    trine_error errors[KEPT];
+    size_t n = trine_errors(s, errors, KEPT), lost = 0;
+    CHECK(n == 1 || may_die_along);
+    for (int i = 0; i < 50; i++)
+        lost += good[i].out != 1;
+    CHECK(lost == n - 1 || (n == KEPT && lost > n - 1));
+    for (size_t i = 1; i < n; i++)
+        CHECK_EQ(errors[i].code, -EOWNERDEAD);
+}
+
 /* Runs one task that ends badly among 50 good ones; checks that only it fails, and how. */
 static void check_only_one_fails(trine_processes_opts opts, enum end how, int code, int signal,
                                  const char *detail) {
@@ -119,15 +133,12 @@ static void check_only_one_fails(trine_processes_opts opts, enum end how, int co
         CHECK_OK(trine_submit(s, pool, act, &good[i]));
     }
     CHECK_EQ(trine_join(s), code);
-    for (int i = 0; i < 50; i++)
-        CHECK_EQ(good[i].out, 1);
     CHECK_EQ(bad.out, 0);
     CHECK_EQ(trine_status(f), code);
     CHECK_EQ(trine_error_of(f)->signal, signal);
     if (!strstr(trine_error_of(f)->detail, detail))
         test_fail(__FILE__, __LINE__, "\"%s\" is not in: %s", detail, trine_error_of(f)->detail);
-    trine_error errors[2];
-    CHECK_EQ(trine_errors(s, errors, 2), 1);
+    check_good(s, good, code == -EPROTO);
     trine_scope_close(&s);
     trine_executor_close(&pool);
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 struct hook {
@@ -145,6 +146,35 @@ TEST(workers_that_cannot_be_prepared_are_started_less_and_less_often) {
     struct hook h = hook_new();
     h.fails = true;
     check_pauses(&prepare_task, &h, 5);
+}
+
+struct crash {
+    bool crashes;
+};
+
+static int crash_if_asked(struct crash *c) {
+    if (c->crashes)
+        raise(SIGSEGV);
+    return 0;
+}
+TRINE_TASK(crash_if_asked, struct crash);
+
+static int prepare_in_the_end(struct hook *h) {
+    note(h->path, "start");
+    return lines_of(h->path, "start") > 5 ? 0 : -EIO;
+}
+TRINE_TASK(prepare_in_the_end, struct hook);
+
+TEST(workers_that_could_not_be_prepared_for_a_while_are_forgiven) {
+    struct hook h = hook_new();
+    trine_executor *pool = pool_open(
+        (trine_processes_opts){.workers = 1, .on_start = &prepare_in_the_end_task, .hook_arg = &h});
+    struct crash crashes = {true}, returns = {false};
+    CHECK(EVENTUALLY(lines_of(h.path, "start") == 6, 20000));
+    CHECK_EQ(trine_map_all(pool, crash_if_asked, &crashes, 1), -EOWNERDEAD);
+    CHECK_OK(trine_map_all(pool, crash_if_asked, &returns, 1));
+    trine_executor_close(&pool);
+    unlink(h.path);
 }
 
 static void *exit_soon(void *unused) {

@@ -110,7 +110,7 @@ TEST(a_child_of_the_program_keeps_no_zygote_alive) {
     tell_pid(pool);
     pid_t child = fork();
     if (child == 0)
-        for (;;)
+        for (prctl(PR_SET_PDEATHSIG, SIGKILL);;)
             pause();
     trine_executor_close(&pool);
     CHECK_EQ(children_of(getpid(), NULL, 0), 1);

@@ -9,6 +9,7 @@
 #include <trine/task.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 
 struct report {
@@ -385,5 +386,95 @@ TEST(a_task_is_cancelled_whose_pieces_nobody_takes) {
     while (trine_channel_try_recv(pieces, &piece) == 0)
         trine_buf_free(&piece);
     trine_channel_free(&pieces);
+    trine_executor_close(&pool);
+}
+
+/* --- a task that began behind such a one --- */
+
+struct behind {
+    char path[64]; /* it writes its pid there each time that it runs */
+    bool dies;
+};
+
+static int run_behind(struct behind *b) {
+    pid_t pid = getpid();
+    int fd = open(b->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(write(fd, &pid, sizeof(pid)) == sizeof(pid));
+    close(fd);
+    if (b->dies)
+        raise(SIGKILL);
+    while (access(b->path, W_OK) == 0 && !trine_cancelled())
+        usleep(1000);
+    return 0;
+}
+TRINE_TASK(run_behind, struct behind);
+
+static struct behind behind_new(bool dies) {
+    static int number;
+    struct behind b = {.dies = dies};
+    snprintf(b.path, sizeof(b.path), "/tmp/trine-behind-%d-%d", (int)getpid(), number++);
+    unlink(b.path);
+    return b;
+}
+
+static size_t runs_of(const struct behind *b, pid_t *ret_pid) {
+    pid_t pids[8];
+    int fd = open(b->path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, pids, sizeof(pids));
+    if (fd >= 0)
+        close(fd);
+    if (n > 0)
+        *ret_pid = pids[0];
+    return (size_t)n / sizeof(pid_t);
+}
+
+/* The result of the first lies behind what it reported, which nobody has taken yet. */
+TEST(a_result_behind_pieces_is_kept_when_the_next_task_ends_their_worker) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    trine_channel *c = follower_new(1);
+    struct report first = {.count = 4, .size = 10};
+    struct behind next = behind_new(true);
+    pid_t worker = 0;
+    char state;
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start_opts(s, pool, report_all, &first, .progress = c);
+    trine_future *g = trine_start(s, pool, run_behind, &next);
+    CHECK(EVENTUALLY(runs_of(&next, &worker) == 1, 20000));
+    CHECK(EVENTUALLY(parent_of(worker, &state) == 0, 20000));
+    for (unsigned i = 0; i < 4; i++)
+        take_piece(c, i, 10);
+    CHECK_EQ(trine_join(s), -EOWNERDEAD);
+    CHECK_EQ(trine_status(f), 0);
+    CHECK_EQ(first.result, 4);
+    CHECK_EQ(trine_status(g), -EOWNERDEAD);
+    CHECK_EQ(runs_of(&next, &worker), 1);
+    trine_scope_close(&s);
+    unlink(next.path);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}
+
+/* Its follower is late, not the task: neither it nor the next one is struck. */
+TEST(a_task_is_not_over_its_time_when_its_follower_is) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    trine_channel *c = follower_new(1);
+    struct report first = {.count = 4, .size = 10};
+    struct behind next = behind_new(false);
+    pid_t worker = 0;
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f =
+        trine_start_opts(s, pool, report_all, &first, .progress = c, .timeout = TRINE_SEC(3));
+    CHECK_OK(trine_submit(s, pool, run_behind, &next));
+    int status = -1;
+    CHECK_OK(trine_await(f, &status));
+    CHECK_EQ(status, 0);
+    CHECK(EVENTUALLY(runs_of(&next, &worker) == 1, 20000));
+    unlink(next.path);
+    CHECK_EQ(trine_join(s), 0);
+    trine_buf piece;
+    while (trine_channel_try_recv(c, &piece) == 0)
+        trine_buf_free(&piece);
+    trine_scope_close(&s);
+    trine_channel_free(&c);
     trine_executor_close(&pool);
 }

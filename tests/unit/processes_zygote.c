@@ -1,7 +1,12 @@
 /* processes_zygote.c - the zygote where descriptors, rights or its own time run short. */
 #include "processes_help.h"
 
+#include <trine/task.h>
+
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 struct look {
@@ -76,32 +81,38 @@ TRINE_TASK(hang_on, struct look);
 TEST(a_program_that_has_dropped_its_rights_still_ends_its_workers) {
     if (geteuid() != 0)
         test_skip("only root can drop rights");
-    trine_executor *pool =
-        pool_open((trine_processes_opts){.workers = 1, .task_timeout = TRINE_MS(50)});
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
     struct look l = {0};
     CHECK_OK(trine_map_all(pool, look, &l, 1));
     CHECK_EQ(setresuid(65534, 65534, 65534), 0);
-    CHECK_EQ(trine_map_all(pool, hang_on, &l, 1), -ETIME);
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_submit_opts(s, pool, hang_on, &l, .timeout = TRINE_MS(50)));
+    CHECK_EQ(trine_join(s), -ETIME);
+    trine_scope_close(&s);
     trine_executor_close(&pool);
 }
 
-static void *go_on_soon(void *zygote) {
-    usleep(600000); /* long enough for all attempts of a pool that does not wait */
-    kill(*(pid_t *)zygote, SIGCONT);
-    return NULL;
+/* A process of its own, which does it also if the case fails. */
+static pid_t go_on_soon(pid_t zygote) {
+    pid_t child = fork();
+    if (child == 0) {
+        usleep(600000); /* long enough for all attempts of a pool that does not wait */
+        kill(zygote, SIGCONT);
+        _exit(0);
+    }
+    return child;
 }
 
 TEST(a_zygote_that_is_slow_is_waited_for) {
     enum { MANY = 40 };
     trine_executor *first = pool_open((trine_processes_opts){.workers = 1});
     pid_t zygote = find_zygote();
-    pthread_t thread;
+    pid_t child = go_on_soon(zygote);
     kill(zygote, SIGSTOP);
-    CHECK_EQ(pthread_create(&thread, NULL, go_on_soon, &zygote), 0);
     trine_executor *pool = pool_open((trine_processes_opts){.workers = MANY});
     struct look l = {0};
     CHECK_OK(trine_map_all(pool, look, &l, 1));
-    pthread_join(thread, NULL);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
     trine_executor_close(&pool);
     trine_executor_close(&first);
 }
@@ -141,4 +152,88 @@ TEST(orphans_of_workers_are_reaped_while_nothing_else_happens) {
         CHECK_OK(trine_map_all(pool, leave_an_orphan, &l, 1));
     CHECK(EVENTUALLY(children_of(zygote, NULL, 0) == 1 && !has_zombies(zygote), 20000));
     trine_executor_close(&pool);
+}
+
+/* --- the zygote killed under load --- */
+
+struct count {
+    char path[48];
+    int number;
+};
+
+enum { COUNTED = 3000 };
+
+static atomic_int *map_runs(const char *path) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK_OK(ftruncate(fd, COUNTED * sizeof(atomic_int)));
+    void *runs =
+        mmap(NULL, COUNTED * sizeof(atomic_int), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CHECK(runs != MAP_FAILED);
+    close(fd);
+    return runs;
+}
+
+static int count_run(struct count *c) {
+    static atomic_int *runs; /* of the file */
+    if (!runs)
+        runs = map_runs(c->path);
+    atomic_fetch_add(&runs[c->number], 1);
+    for (volatile int i = 0; i < 3000; i++)
+        ;
+    return 0;
+}
+TRINE_TASK(count_run, struct count);
+
+struct killer {
+    atomic_bool stop;
+    atomic_int kills;
+};
+
+static void *kill_zygotes(void *arg) {
+    struct killer *k = (struct killer *)arg;
+    while (!atomic_load(&k->stop)) {
+        pid_t zygote;
+        usleep(30000);
+        if (children_of(getpid(), &zygote, 1) == 1 && kill(zygote, SIGKILL) == 0)
+            atomic_fetch_add(&k->kills, 1);
+    }
+    return NULL;
+}
+
+/* One round of them; none may have run twice. */
+static void count_runs(trine_executor *pool, struct count *tasks, atomic_int *runs) {
+    memset(runs, 0, COUNTED * sizeof(*runs));
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    CHECK_OK(trine_map(s, pool, count_run, tasks, COUNTED));
+    int r = trine_join(s);
+    CHECK(r == 0 || r == -EOWNERDEAD || r == -EAGAIN);
+    for (int i = 0; i < COUNTED; i++)
+        if (atomic_load(&runs[i]) > 1)
+            test_fail(__FILE__, __LINE__, "task %d ran twice", i);
+}
+
+/* Those that were begun are lost, the others go to other workers; none is run twice, since none
+ * says that it may be. */
+TEST(no_task_is_run_twice_when_zygotes_die) {
+    enum { KILLS = 40 };
+    static struct count tasks[COUNTED];
+    struct killer killer = {false};
+    pthread_t thread;
+    char path[48];
+    snprintf(path, sizeof(path), "/tmp/trine-runs-%d", (int)getpid());
+    unlink(path);
+    atomic_int *runs = map_runs(path);
+    for (int i = 0; i < COUNTED; i++) {
+        tasks[i] = (struct count){.number = i};
+        snprintf(tasks[i].path, sizeof(tasks[i].path), "%s", path);
+    }
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    CHECK_EQ(pthread_create(&thread, NULL, kill_zygotes, &killer), 0);
+    while (atomic_load(&killer.kills) < KILLS)
+        count_runs(pool, tasks, runs);
+    atomic_store(&killer.stop, true);
+    pthread_join(thread, NULL);
+    trine_executor_close(&pool);
+    munmap(runs, COUNTED * sizeof(*runs));
+    unlink(path);
 }
