@@ -15,6 +15,11 @@ FORBIDDEN = {
     "strcat": "use snprintf or memcpy",
     "gets": "use fgets",
     "shm_open": "memory is shared by memfd only",
+    "shmget": "memory is shared by memfd only",
+    "sem_open": "what has a name outlives the program: use a trine_shared_mutex",
+    "semget": "what has a name outlives the program: use a trine_shared_mutex",
+    "mq_open": "what has a name outlives the program: use a trine_queue",
+    "msgget": "what has a name outlives the program: use a trine_queue",
 }
 BY_STEM = ("tests", "bench", "examples")  # their meson.build lists programs, not files
 BUILT = ("src", "cli") + BY_STEM

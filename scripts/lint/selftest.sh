@@ -85,7 +85,8 @@ plant house.py "101 columns" "printf '/*%97s*/\n' '' >src/core/wide.h"
 plant house.py "SIGCHLD" "echo 'void f(void) { signal(SIGCHLD, h); }' >src/core/s.h"
 plant house.py "unfinished" "echo '/* TO''DO: more */' >src/core/t.h"
 plant house.py "src/core/b.c: not named" "echo '/* b */' >src/core/b.c"
-for call in system sprintf vsprintf strcpy strcat gets shm_open; do
+for call in system sprintf vsprintf strcpy strcat gets shm_open shmget sem_open semget mq_open \
+    msgget; do
     plant house.py "a.h:3: $call:" "echo 'int f(void) { return $call(0); }' >>src/core/a.h"
 done
 plant symbols.py "other_call: exported, but not in" \

@@ -20,6 +20,10 @@ int sandbox_enter(void) {
     return -ENOTSUP;
 }
 
+int sandbox_forbid_files(void) {
+    return -ENOTSUP;
+}
+
 #else
 
 #include "base/fault.h"
@@ -121,8 +125,8 @@ static size_t size_of_version(long version) {
                           : offsetof(struct ruleset, ports);
 }
 
-/* Forbids all that the kernel's Landlock knows of; seccomp is the wall that must stand. */
-static int forbid_files(void) {
+/* seccomp is the wall that must stand. */
+int sandbox_forbid_files(void) {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1)
         return 0;
@@ -237,7 +241,7 @@ int sandbox_enter(void) {
     if (r == 0)
         r = load_library(); /* while files can be opened */
     if (r == 0)
-        r = forbid_files();
+        r = sandbox_forbid_files();
     return r < 0 ? r : forbid_calls();
 }
 

@@ -9,4 +9,8 @@ int sandbox_check(void);
  * which all that it will start is started. */
 int sandbox_enter(void);
 
+/* Of this the wall of Landlock alone, for a test: forbids all that the kernel's Landlock knows of,
+ * 0 also where it has none, or a negative errno. It wants no_new_privs or CAP_SYS_ADMIN. */
+int sandbox_forbid_files(void);
+
 #endif

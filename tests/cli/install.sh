@@ -117,6 +117,22 @@ start_workers() {
     (cd / && PATH=$work/bin:$PATH workers) || { echo "by PATH: $?"; return 1; }
 }
 check a_program_in_cpp_starts_workers_however_it_is_started start_workers
+# A worker finds a task by the build id of its module.
+cat >"$work/nameless.c" <<'C'
+#include <errno.h>
+#include <trine.h>
+int main(int argc, char **argv) {
+    trine_init(argc, argv);
+    trine_executor *pool;
+    int r = trine_processes_open(&pool, TRINE_OPTS(trine_processes_opts, .workers = 1));
+    if (r == 0)
+        trine_executor_close(&pool);
+    return r == 0 ? 1 : r == -ENOEXEC ? 0 : 2;
+}
+C
+# shellcheck disable=SC2046
+check a_program_without_a_build_id_opens_no_process_pool build nameless \
+    $(flags --cflags --libs trine) -Wl,--build-id=none
 
 # shellcheck disable=SC2046
 check core_program_with_the_static_library build core $(flags --cflags trine) \

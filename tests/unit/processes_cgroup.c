@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 enum { MIB = 1 << 20 };
@@ -244,4 +245,31 @@ TEST(what_is_no_cgroup_is_refused) {
     CHECK_EQ(open_with("/nowhere"), -ENOENT);
     CHECK_EQ(open_with("/tmp"), -ENOTSUP);
     CHECK_EQ(open_with("/etc/passwd"), -ENOTDIR);
+}
+
+/* Without a limit there is nothing that the kernel would mind. */
+TEST(a_directory_that_holds_a_process_is_refused) {
+    make_dir();
+    if (!has_controller("memory"))
+        test_skip("the memory controller is not in the cgroup v2 hierarchy");
+    const trine_processes_opts opts = {.size = sizeof(opts),
+                                       .workers = 1,
+                                       .cgroup = dir,
+                                       .limit_memory = 64 * MIB};
+    char file[400];
+    trine_executor *pool;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    snprintf(file, sizeof(file), "%s/cgroup.procs", dir);
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && dprintf(fd, "%d", (int)child) > 0);
+    close(fd);
+    CHECK_EQ(trine_processes_open(&pool, &opts), -EBUSY);
+    kill(child, SIGKILL);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
 }

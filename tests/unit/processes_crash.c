@@ -1,10 +1,12 @@
-/* processes_crash.c - what is known of a worker that crashed; tasks that are repeated, and those
- * that have a time limit of their own. */
+/* processes_crash.c - what is known of a worker that crashed; tasks that have a time limit of their
+ * own, and limits of a worker. */
 #include "processes_help.h"
 
 #include <trine/task.h>
 
-#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 enum how { BY_ACCESS, BY_ACCESS_AFTER_A_LOOP, BY_ABORT, BY_DIVISION, BY_KILL, BY_EXIT, BY_LIES };
 
@@ -65,7 +67,9 @@ static void check_crash(enum how how, int signal, uint64_t address) {
     trine_error listed;
     CHECK_EQ(e->signal, signal);
     CHECK_EQ(e->address, address);
+    CHECK_STR(e->task, "crash");
     CHECK_EQ(trine_errors(s, &listed, 1), 1);
+    CHECK_STR(listed.task, "crash");
     CHECK_EQ(listed.backtrace, e->backtrace);
     if (how == BY_KILL || how == BY_EXIT) {
         CHECK(!e->backtrace);
@@ -101,121 +105,118 @@ TEST(a_kill_and_an_exit_leave_none) {
     check_crash(BY_EXIT, 0, 0);
 }
 
-/* --- repeated tasks --- */
+/* --- on the signal stack --- */
 
-struct again {
-    char path[64]; /* a byte for each time it ran */
-    int deaths;    /* so often it kills its worker */
-    pid_t pid;
+struct reach {
+    unsigned depth;
+    int sum;
 };
 
-static int dies_some_times(struct again *a) {
-    int fd = open(a->path, O_RDWR | O_APPEND | O_CLOEXEC);
-    if (fd < 0 || write(fd, "x", 1) != 1)
-        return -EIO;
-    off_t runs = lseek(fd, 0, SEEK_END);
-    close(fd);
-    if (runs <= a->deaths)
-        raise(SIGKILL);
-    a->pid = getpid();
+/* Each call has a frame of its own, which its caller looks at afterwards. */
+__attribute__((noinline)) static int dig(unsigned depth) {
+    volatile unsigned char frame[512];
+    frame[0] = (unsigned char)depth;
+    frame[sizeof(frame) - 1] = 1;
+    return depth ? dig(depth - 1) + frame[0] + frame[sizeof(frame) - 1] : frame[0];
+}
+
+/* The kernel grows a stack up to the limit of the moment: a smaller one fills in no time, and if it
+ * is unlimited not the whole memory. */
+static int dig_deep(struct reach *r) {
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_STACK, &limit), 0);
+    limit.rlim_cur = (rlim_t)1 << 20;
+    CHECK_EQ(setrlimit(RLIMIT_STACK, &limit), 0);
+    r->sum = dig(r->depth);
     return 0;
 }
-TRINE_TASK(dies_some_times, struct again);
+TRINE_TASK(dig_deep, struct reach);
 
-static struct again again_new(int deaths) {
-    struct again a = {.path = "/tmp/trine-again-XXXXXX", .deaths = deaths};
-    int fd = mkostemp(a.path, O_CLOEXEC);
-    CHECK(fd >= 0);
-    close(fd);
-    return a;
-}
-
-static long runs_of(const struct again *a) {
-    int fd = open(a->path, O_RDONLY | O_CLOEXEC);
-    off_t n = lseek(fd, 0, SEEK_END);
-    close(fd);
-    unlink(a->path);
-    return n;
-}
-
-static int note_pid(struct again *a) {
-    a->pid = getpid();
-    return 0;
-}
-TRINE_TASK(note_pid, struct again);
-
-static void check_repeated(int deaths) {
-    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
-    struct again a = again_new(deaths), before[40] = {{{0}, 0, 0}};
-    CHECK_OK(trine_map_all(pool, note_pid, before, 40));
-    TRINE_SCOPE(s, .timeout = TRINE_SEC(60));
-    CHECK_OK(trine_submit_opts(s, pool, dies_some_times, &a, .repeat = true));
-    CHECK_OK(trine_join(s));
-    CHECK_EQ(runs_of(&a), deaths + 1);
-    for (int i = 0; i < 40; i++) /* the last run had a worker that was none of the first ones */
-        CHECK(before[i].pid != a.pid);
-    trine_scope_close(&s);
-    trine_executor_close(&pool);
-}
-
-TEST(a_task_that_may_be_repeated_goes_to_a_new_worker) {
-    check_repeated(1);
-    check_repeated(2);
-}
-
-TEST(a_task_that_has_killed_three_workers_is_given_up) {
-    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
-    struct again a = again_new(100), others[20] = {{{0}, 0, 0}};
-    TRINE_SCOPE(s, .policy = TRINE_COLLECT, .timeout = TRINE_SEC(60));
-    trine_future *f = trine_start_opts(s, pool, dies_some_times, &a, .repeat = true);
-    CHECK_OK(trine_map(s, pool, note_pid, others, 20));
-    CHECK_EQ(trine_join(s), -EOWNERDEAD);
-    CHECK_EQ(trine_status(f), -EOWNERDEAD);
-    CHECK(strstr(trine_error_of(f)->detail, "the third that died of it"));
-    CHECK_EQ(runs_of(&a), 3);
-    for (int i = 0; i < 20; i++)
-        CHECK(others[i].pid > 0);
-    trine_scope_close(&s);
-    trine_executor_close(&pool);
-}
-
-TEST(a_task_that_does_not_say_so_is_not_repeated) {
-    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
-    struct again a = again_new(1);
-    CHECK_EQ(trine_map_all(pool, dies_some_times, &a, 1), -EOWNERDEAD);
-    CHECK_EQ(runs_of(&a), 1);
-    trine_executor_close(&pool);
-}
-
-TEST(a_repeated_task_is_cancelled_between_two_workers) {
+TEST(a_stack_that_is_full_tells_its_address_and_its_calls) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
-    for (int i = 0; i < 20; i++) {
-        struct again a = again_new(100);
-        TRINE_SCOPE(s, .policy = TRINE_COLLECT);
-        trine_future *f = trine_start_opts(s, pool, dies_some_times, &a, .repeat = true);
-        CHECK_OK(trine_sleep(TRINE_US(200 * i)));
-        trine_cancel(f, 0);
-        int status;
-        CHECK_OK(trine_await(f, &status));
-        CHECK(status == -ECANCELED || status == -EOWNERDEAD);
-        CHECK(runs_of(&a) <= 3);
-        trine_scope_close(&s);
-    }
+    struct reach little = {.depth = 10}, much = {.depth = 1u << 20};
+    CHECK_OK(trine_map_all(pool, dig_deep, &little, 1));
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start(s, pool, dig_deep, &much);
+    CHECK_EQ(trine_join(s), -EOWNERDEAD);
+    const trine_error *e = trine_error_of(f);
+    CHECK_EQ(e->signal, SIGSEGV);
+    CHECK(e->address != 0);
+    CHECK_STR(e->task, "dig_deep");
+    if (!e->backtrace || !strstr(e->backtrace, " dig+0x"))
+        test_fail(__FILE__, __LINE__, "the calls are: %s", e->backtrace ? e->backtrace : "none");
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+struct paper {
+    unsigned pages;
+    int sum;
+};
+
+/* Says before where it will go, since no result comes back. */
+static int read_what_is_gone(struct paper *p) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = p->pages * page;
+    int fd = memfd_create("cut", MFD_CLOEXEC);
+    CHECK(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
+    volatile unsigned char *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    CHECK(bytes != MAP_FAILED);
+    uint64_t at = (uint64_t)(uintptr_t)&bytes[page + 8];
+    CHECK_OK(trine_progress(&at, sizeof(at)));
+    CHECK_EQ(bytes[page + 8], 0);
+    CHECK_EQ(ftruncate(fd, (off_t)page), 0);
+    p->sum = bytes[page + 8];
+    return 0;
+}
+TRINE_TASK(read_what_is_gone, struct paper);
+
+TEST(a_file_that_was_cut_short_tells_the_address) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    trine_channel *places = trine_channel_new(sizeof(trine_buf), 1);
+    struct paper p = {.pages = 3};
+    trine_buf piece;
+    CHECK(places);
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start_opts(s, pool, read_what_is_gone, &p, .progress = places);
+    CHECK_EQ(trine_join(s), -EOWNERDEAD);
+    CHECK_OK(trine_channel_try_recv(places, &piece));
+    CHECK_EQ(piece.len, sizeof(uint64_t));
+    uint64_t at;
+    memcpy(&at, piece.ptr, sizeof(at));
+    const trine_error *e = trine_error_of(f);
+    CHECK_EQ(e->signal, SIGBUS);
+    CHECK(at != 0);
+    CHECK_EQ(e->address, at);
+    CHECK(e->backtrace && strstr(e->backtrace, " read_what_is_gone"));
+    trine_buf_free(&piece);
+    trine_scope_close(&s);
+    trine_channel_free(&places);
     trine_executor_close(&pool);
 }
 
 /* --- time of its own --- */
 
-static int sleeps(struct again *a) {
-    usleep((useconds_t)a->deaths);
-    a->pid = getpid();
+struct run {
+    int us; /* it sleeps that long */
+    pid_t pid;
+};
+
+static int sleeps(struct run *r) {
+    usleep((useconds_t)r->us);
+    r->pid = getpid();
     return 0;
 }
-TRINE_TASK(sleeps, struct again);
+TRINE_TASK(sleeps, struct run);
+
+static int note_pid(struct run *r) {
+    r->pid = getpid();
+    return 0;
+}
+TRINE_TASK(note_pid, struct run);
 
 TEST(a_task_has_a_time_limit_of_its_own) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
-    struct again slow = {.deaths = 600000000}, other = {.deaths = 500000};
+    struct run slow = {.us = 600000000}, other = {.us = 500000};
     TRINE_SCOPE(s, .policy = TRINE_COLLECT);
     trine_future *f = trine_start_opts(s, pool, sleeps, &slow, .timeout = TRINE_MS(200));
     trine_future *g = trine_start(s, pool, sleeps, &other);
@@ -230,7 +231,7 @@ TEST(a_task_has_a_time_limit_of_its_own) {
 TEST(a_time_limit_of_its_own_replaces_the_pools) {
     trine_executor *pool =
         pool_open((trine_processes_opts){.workers = 1, .task_timeout = TRINE_MS(100)});
-    struct again a = {.deaths = 400000}, b = {.deaths = 400000};
+    struct run a = {.us = 400000}, b = {.us = 400000};
     TRINE_SCOPE(s, .policy = TRINE_COLLECT);
     trine_future *f = trine_start_opts(s, pool, sleeps, &a, .timeout = TRINE_SEC(50));
     trine_future *g = trine_start_opts(s, pool, sleeps, &b, .name = "impatient");
@@ -244,17 +245,17 @@ TEST(a_time_limit_of_its_own_replaces_the_pools) {
 
 /* --- limits of a worker --- */
 
-static int computes(struct again *a) {
+static int computes(struct run *r) {
     for (volatile uint64_t i = 0;; i++)
-        a->deaths = (int)i;
+        r->us = (int)i;
     return 0;
 }
-TRINE_TASK(computes, struct again);
+TRINE_TASK(computes, struct run);
 
 TEST(a_worker_over_its_cpu_time_ends_with_its_task) {
     trine_executor *pool =
         pool_open((trine_processes_opts){.workers = 1, .limit_cpu = TRINE_MS(500)});
-    struct again a = {.deaths = 0}, b = {.deaths = 0};
+    struct run a = {.us = 0}, b = {.us = 0};
     TRINE_SCOPE(s, .policy = TRINE_COLLECT);
     trine_future *f = trine_start(s, pool, computes, &a);
     trine_future *g = trine_start(s, pool, note_pid, &b);
@@ -267,10 +268,10 @@ TEST(a_worker_over_its_cpu_time_ends_with_its_task) {
 
 static void check_replaced(trine_processes_opts opts, const trine_task *task) {
     trine_executor *pool = pool_open(opts);
-    struct again first = {.deaths = 0}, last = {.deaths = 0};
+    struct run first = {.us = 0}, last = {.us = 0};
     CHECK_OK(trine_map_all_task(pool, task, &first, 1, "here"));
     for (int i = 0; i < 200 && (!last.pid || last.pid == first.pid); i++) {
-        struct again many[20] = {{{0}, 0, 0}};
+        struct run many[20] = {{0}};
         CHECK_OK(trine_sleep(TRINE_MS(10)));
         CHECK_OK(trine_map_all_task(pool, task, many, 20, "here"));
         for (int k = 0; k < 20; k++)
@@ -285,16 +286,16 @@ TEST(a_worker_of_age_is_replaced_and_no_task_lost) {
     check_replaced((trine_processes_opts){.workers = 1, .max_age = TRINE_MS(100)}, &note_pid_task);
 }
 
-static int leaks(struct again *a) {
+static int leaks(struct run *r) {
     char *memory = malloc(1 << 20);
     if (!memory)
         return -ENOMEM;
     memset(memory, 1, 1 << 20);
     __asm__ volatile("" ::"r"(memory) : "memory");
-    a->pid = getpid();
+    r->pid = getpid();
     return 0; // the leak is what is tested
 }
-TRINE_TASK(leaks, struct again);
+TRINE_TASK(leaks, struct run);
 
 TEST(a_worker_that_leaks_is_replaced) {
     check_replaced((trine_processes_opts){.workers = 1, .max_resident = (size_t)100 << 20},
@@ -304,9 +305,9 @@ TEST(a_worker_that_leaks_is_replaced) {
 /* Never idle, since each task has the next one behind it. */
 TEST(a_worker_of_age_is_replaced_also_if_it_always_has_work) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .max_age = TRINE_MS(50)});
-    struct again t[200];
+    struct run t[200];
     for (int i = 0; i < 200; i++)
-        t[i] = (struct again){.deaths = 1000}; /* us of sleep */
+        t[i] = (struct run){.us = 1000};
     CHECK_OK(trine_map_all(pool, sleeps, t, 200));
     CHECK(t[199].pid != t[0].pid);
     trine_executor_close(&pool);
@@ -316,7 +317,7 @@ TEST(a_worker_of_age_is_replaced_also_if_it_always_has_work) {
 TEST(a_task_behind_one_that_ends_at_its_limit_has_its_own_time) {
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
     for (int i = 0; i < 300; i++) {
-        struct again first = {.deaths = 4700 + i}, behind = {.deaths = 100};
+        struct run first = {.us = 4700 + i}, behind = {.us = 100};
         TRINE_SCOPE(s, .policy = TRINE_COLLECT);
         trine_start_opts(s, pool, sleeps, &first, .timeout = TRINE_MS(5));
         trine_future *f = trine_start(s, pool, sleeps, &behind);

@@ -38,6 +38,46 @@ static int clean_up(struct hook *h) {
 }
 TRINE_TASK(clean_up, struct hook);
 
+enum { HOOK_ARG_MOST = 256 }; /* as it is documented */
+
+struct full {
+    unsigned char bytes[HOOK_ARG_MOST];
+};
+
+/* Both hooks get one copy, which is the worker's. */
+static struct full seen_by_start;
+
+static int keep_all(struct full *f) {
+    seen_by_start = *f;
+    memset(f, 0, sizeof(*f));
+    return 0;
+}
+TRINE_TASK(keep_all, struct full);
+
+static int tell_all(struct full *f) {
+    *f = seen_by_start;
+    return 0;
+}
+TRINE_TASK(tell_all, struct full);
+
+struct more {
+    unsigned char bytes[HOOK_ARG_MOST + 1];
+};
+
+static int take_more(struct more *m) {
+    (void)m;
+    return 0;
+}
+TRINE_TASK(take_more, struct more);
+
+static int never_stop(struct full *f) {
+    (void)f;
+    for (;;)
+        pause();
+    return 0;
+}
+TRINE_TASK(never_stop, struct full);
+
 struct look {
     int prepared, cpus, cpu;
     pid_t pid;
@@ -212,4 +252,49 @@ TEST(workers_are_spread_over_the_cpus_when_asked_for) {
     CHECK_OK(trine_map_all(pool, look, l, 1));
     CHECK_EQ(l[0].cpus, (int)n);
     trine_executor_close(&pool);
+}
+
+static void check_hook_arg(const struct full *arg, const struct full *expected) {
+    trine_executor *pool = pool_open(
+        (trine_processes_opts){.workers = 2, .on_start = &keep_all_task, .hook_arg = arg});
+    struct full got[2];
+    memset(got, 1, sizeof(got));
+    CHECK_OK(trine_processes_each(pool, tell_all, got));
+    for (int i = 0; i < 2; i++)
+        CHECK(memcmp(&got[i], expected, sizeof(got[i])) == 0);
+    trine_executor_close(&pool);
+}
+
+TEST(hooks_get_256_bytes_at_the_most_and_all_zero_for_none) {
+    struct full arg, none = {{0}};
+    for (size_t i = 0; i < sizeof(arg.bytes); i++)
+        arg.bytes[i] = (unsigned char)(i * 7 + 1);
+    check_hook_arg(&arg, &arg);
+    check_hook_arg(NULL, &none);
+}
+
+TEST_ABORTS(a_hook_arg_of_257_bytes_is_a_mistake, "hook_arg: at most 256 bytes, not 257") {
+    static const struct more arg = {{0}};
+    pool_open((trine_processes_opts){.workers = 1, .on_start = &take_more_task, .hook_arg = &arg});
+}
+
+TEST_ABORTS(so_it_is_for_the_last_hook, "hook_arg: at most 256 bytes, not 257") {
+    static const struct more arg = {{0}};
+    pool_open((trine_processes_opts){
+        .workers = 1, .on_start = &keep_all_task, .on_stop = &take_more_task, .hook_arg = &arg});
+}
+
+/* The other pool keeps the zygote: its end would end all workers. */
+TEST(a_worker_that_cleans_up_for_ever_is_killed) {
+    trine_executor *other = pool_open((trine_processes_opts){.workers = 1});
+    trine_executor *pool =
+        pool_open((trine_processes_opts){.workers = 1, .on_stop = &never_stop_task});
+    struct look l = {0};
+    char state = 0;
+    CHECK_OK(trine_map_all(pool, look, &l, 1));
+    CHECK(l.pid > 0);
+    trine_executor_close(&pool);
+    CHECK(EVENTUALLY(parent_of(l.pid, &state) == 0 || state == 'Z', 20000));
+    CHECK_OK(trine_map_all(other, look, &l, 1));
+    trine_executor_close(&other);
 }

@@ -453,41 +453,64 @@ TEST(a_worker_that_is_replaced_leaves_no_child) {
     check_child_gone(pool, &p);
 }
 
-/* --- environment and directory --- */
+/* --- environment, directory, umask --- */
 
 struct place {
     char variable[16], directory[64];
+    mode_t mask;
+    pid_t pid;
 };
 
 static int tell_place(struct place *p) {
     const char *variable = getenv("TRINE_TEST_PLACE");
     snprintf(p->variable, sizeof(p->variable), "%s", variable ? variable : "none");
+    p->mask = umask(0);
+    umask(p->mask);
+    p->pid = getpid();
     return getcwd(p->directory, sizeof(p->directory)) ? 0 : -errno;
 }
 TRINE_TASK(tell_place, struct place);
 
-static void move_to(const char *variable, const char *directory) {
+static void move_to(const char *variable, const char *directory, mode_t mask) {
     setenv("TRINE_TEST_PLACE", variable, 1);
     CHECK_EQ(chdir(directory), 0);
+    umask(mask);
 }
 
-static void check_place(trine_executor *pool, const char *variable, const char *directory) {
+/* Gives who told it. */
+static pid_t check_place(trine_executor *pool, const char *variable, const char *directory,
+                         mode_t mask) {
     struct place p;
     CHECK_OK(trine_map_all(pool, tell_place, &p, 1));
     CHECK_STR(p.variable, variable);
     CHECK_STR(p.directory, directory);
+    CHECK_EQ(p.mask, mask);
+    return p.pid;
 }
 
-TEST(environment_and_directory_are_those_of_the_first_pools_opening) {
-    move_to("first", "/proc");
+TEST(environment_directory_and_umask_are_those_of_the_first_pools_opening) {
+    move_to("first", "/proc", 0027);
     trine_executor *first = pool_open((trine_processes_opts){.workers = 1});
-    move_to("second", "/");
+    move_to("second", "/", 0077);
     trine_executor *second = pool_open((trine_processes_opts){.workers = 1});
-    check_place(first, "first", "/proc");
-    check_place(second, "first", "/proc");
+    check_place(first, "first", "/proc", 0027);
+    check_place(second, "first", "/proc", 0027);
     trine_executor_close(&first);
     trine_executor_close(&second);
     trine_executor *third = pool_open((trine_processes_opts){.workers = 1});
-    check_place(third, "second", "/");
+    check_place(third, "second", "/", 0077);
     trine_executor_close(&third);
+}
+
+TEST(after_the_zygote_was_killed_they_are_those_of_that_moment) {
+    move_to("first", "/proc", 0027);
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    pid_t old = check_place(pool, "first", "/proc", 0027);
+    move_to("second", "/", 0077);
+    CHECK_EQ(check_place(pool, "first", "/proc", 0027), old);
+    kill(find_zygote(), SIGKILL);
+    char state = 0;
+    CHECK(EVENTUALLY(parent_of(old, &state) == 0 || state == 'Z', 20000));
+    check_place(pool, "second", "/", 0077); /* it could not begin in the old one any more */
+    trine_executor_close(&pool);
 }

@@ -1,14 +1,22 @@
 /* processes_sandbox.c - a worker that was closed in computes, and can do nothing else: every system
- * call that is not on its list is tried. */
+ * call that is not on its list is tried. The walls behind that are tried by themselves. */
 #include "processes_help.h"
+
+#include <trine/queue.h>
+
+#include "exec/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -267,5 +275,207 @@ TEST(what_on_start_has_opened_stays) {
     struct look l = {0};
     CHECK_OK(trine_map_all(pool, has_file, &l, 1));
     CHECK_EQ(l.refused, 1);
+    trine_executor_close(&pool);
+}
+
+/* --- by another machine's door --- */
+
+#ifdef __x86_64__
+
+/* getppid harms nobody, is on no list, and says by itself that it was carried out. */
+static int by_x32(struct look *l) {
+    errno = 0;
+    l->got_through = syscall(SYS_getppid | 0x40000000);
+    return l->got_through < 0 ? -errno : 0;
+}
+TRINE_TASK(by_x32, struct look);
+
+static int by_interrupt(struct look *l) {
+    enum { GETPPID_OF_I386 = 64 };
+    long r = GETPPID_OF_I386;
+    __asm__ volatile("int $0x80" : "+a"(r)::"memory", "cc", "r8", "r9", "r10", "r11");
+    l->got_through = (int)r;
+    return (int)r < 0 ? (int)r : 0;
+}
+TRINE_TASK(by_interrupt, struct look);
+
+/* It dies or is told EPERM. ENOSYS is no refusal of ours: on another kernel it would be done. */
+static void check_never_done(const trine_task *task) {
+    trine_executor *pool = open_sandbox();
+    struct look l = {0};
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start_task(s, pool, task, &l, "here");
+    trine_join(s);
+    int status = trine_status(f);
+    int signal = status < 0 ? trine_error_of(f)->signal : 0;
+    CHECK_EQ(l.got_through, 0); /* it comes back when the call was done */
+    /* SIGSEGV: of a kernel that has no such interrupt */
+    if (status != -EPERM && (status != -EOWNERDEAD || (signal != SIGSYS && signal != SIGSEGV)))
+        test_fail(__FILE__, __LINE__, "status %d, signal %d", status, signal);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+TEST(calls_by_the_numbers_of_x32_are_never_done) {
+    check_never_done(&by_x32_task);
+}
+
+TEST(calls_by_the_interrupt_of_i386_are_never_done) {
+    check_never_done(&by_interrupt_task);
+}
+
+#endif
+
+/* --- the other walls --- */
+
+struct who {
+    pid_t pid;
+};
+
+static int tell_pid(struct who *w) {
+    w->pid = getpid();
+    return 0;
+}
+TRINE_TASK(tell_pid, struct who);
+
+/* The columns behind a name in a file of /proc. */
+static void check_proc(pid_t pid, const char *file, const char *name, const char *expected) {
+    char path[64], line[256], found[256] = "";
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+    FILE *f = fopen(path, "re");
+    CHECK(f);
+    while (fgets(line, sizeof(line), f))
+        if (strncmp(line, name, strlen(name)) == 0) {
+            char first[32] = "", second[32] = "";
+            sscanf(line + strlen(name), "%31s %31s", first, second);
+            snprintf(found, sizeof(found), "%s %s", first, second);
+        }
+    fclose(f);
+    if (strcmp(found, expected) != 0)
+        test_fail(__FILE__, __LINE__, "%s of %s is %s", name, path, found);
+}
+
+TEST(a_worker_that_is_closed_in_leaves_no_core_and_has_few_descriptors) {
+    struct rlimit core;
+    CHECK_EQ(getrlimit(RLIMIT_CORE, &core), 0);
+    core.rlim_cur = core.rlim_max; /* a worker of no sandbox has the program's */
+    CHECK_EQ(setrlimit(RLIMIT_CORE, &core), 0);
+    trine_executor *pool = open_sandbox();
+    struct who w = {0};
+    CHECK_OK(trine_map_all(pool, tell_pid, &w, 1));
+    check_proc(w.pid, "limits", "Max core file size", "0 0");
+    check_proc(w.pid, "limits", "Max open files", "64 64");
+    check_proc(w.pid, "status", "NoNewPrivs:", "1 ");
+    check_proc(w.pid, "status", "Seccomp:", "2 ");
+    trine_executor_close(&pool);
+}
+
+#define NO_ACCESS(call) (errno = 0, (call) < 0 && errno == EACCES)
+
+static bool may_have_port(void) {
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool may = fd < 0 || !NO_ACCESS(bind(fd, (struct sockaddr *)&any, sizeof(any)));
+    close(fd);
+    return may;
+}
+
+/* In a process of its own; exits with the number of the first wall that is none. */
+_Noreturn static void stand_behind_landlock(const char *dir, long version) {
+    char path[64];
+    int there = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (there < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sandbox_forbid_files() < 0)
+        _exit(1);
+    snprintf(path, sizeof(path), "%s/file", dir);
+    if (!NO_ACCESS(open(path, O_RDONLY | O_CLOEXEC)))
+        _exit(2);
+    if (!NO_ACCESS(open(path, O_WRONLY | O_CLOEXEC)))
+        _exit(3);
+    if (!NO_ACCESS(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)))
+        _exit(4);
+    if (!NO_ACCESS(unlink(path)))
+        _exit(5);
+    snprintf(path, sizeof(path), "%s/new", dir);
+    if (!NO_ACCESS(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)))
+        _exit(6);
+    if (!NO_ACCESS(symlink("file", path)) || !NO_ACCESS(mkdir(path, 0700)))
+        _exit(7);
+    if (version >= 4 && may_have_port())
+        _exit(8);
+    char text[5];
+    if (read(there, text, 5) != 5 || memcmp(text, "Name:", 5) != 0)
+        _exit(9); /* what was open before stays */
+    _exit(0);
+}
+
+/* seccomp is before it and so hides it in a worker. */
+TEST(landlock_by_itself_forbids_files_and_ports) {
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (version < 1 || sandbox_check() < 0)
+        test_skip("no Landlock here");
+    char dir[] = "/tmp/trine-test-XXXXXX", file[64];
+    CHECK(mkdtemp(dir));
+    snprintf(file, sizeof(file), "%s/file", dir);
+    int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), status = -1;
+    CHECK(fd >= 0);
+    close(fd);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        stand_behind_landlock(dir, version);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    unlink(file);
+    rmdir(dir);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+/* --- what processes share is out of its reach --- */
+
+struct shares {
+    trine_shared memory;
+    trine_queue items, messages;
+    trine_counter counter;
+    trine_shared_mutex mutex;
+    int got[7];
+};
+
+static int try_shares(struct shares *s) {
+    void *memory;
+    char item = 0;
+    trine_buf message = {0};
+    s->got[0] = trine_shared_map(&s->memory, &memory);
+    s->got[1] = trine_queue_put(&s->items, &item);
+    s->got[2] = trine_queue_get(&s->items, &item);
+    s->got[3] = trine_queue_put_bytes(&s->messages, (trine_bytes){"x", 1});
+    s->got[4] = trine_queue_get_bytes(&s->messages, &message);
+    s->got[5] = trine_counter_add(&s->counter, 1, NULL);
+    s->got[6] = trine_shared_mutex_try_lock(&s->mutex);
+    trine_buf_free(&message);
+    return 0;
+}
+TRINE_TASK(try_shares, struct shares);
+
+TEST(what_processes_share_is_refused_to_a_worker_that_is_closed_in) {
+    trine_executor *pool = open_sandbox();
+    struct shares s = {.got = {0}};
+    char item = 1;
+    CHECK_OK(trine_shared_open(1, &s.memory));
+    CHECK_OK(trine_queue_open(1, 4, &s.items));
+    CHECK_OK(trine_queue_open_bytes(64, &s.messages));
+    CHECK_OK(trine_counter_open(&s.counter));
+    CHECK_OK(trine_shared_mutex_open(&s.mutex));
+    CHECK_OK(trine_queue_put(&s.items, &item)); /* so that a get would not wait */
+    CHECK_OK(trine_queue_put_bytes(&s.messages, (trine_bytes){"x", 1}));
+    CHECK_OK(trine_map_all(pool, try_shares, &s, 1));
+    for (int i = 0; i < 7; i++)
+        CHECK_EQ(s.got[i], -EPERM);
+    CHECK_EQ(trine_queue_count(&s.items), 1);
+    CHECK_EQ(trine_queue_count(&s.messages), 1);
+    trine_shared_free(&s.memory);
+    trine_queue_free(&s.items);
+    trine_queue_free(&s.messages);
+    trine_counter_free(&s.counter);
+    trine_shared_mutex_free(&s.mutex);
     trine_executor_close(&pool);
 }

@@ -10,7 +10,7 @@ enum { WORKERS = 3 };
 
 struct tally {
     int add;
-    bool dies;
+    bool dies, fails;
     int total;
     pid_t pid;
 };
@@ -21,6 +21,8 @@ static int sum;
 static int add(struct tally *t) {
     if (t->dies)
         raise(SIGKILL);
+    if (t->fails)
+        return -EDOM;
     sum += t->add;
     t->total = sum;
     t->pid = getpid();
@@ -60,6 +62,60 @@ TEST(each_worker_runs_a_broadcast_once) {
         CHECK_EQ(again[i].total, i + 1);
         CHECK_EQ(again[i].pid, first[i].pid);
     }
+    trine_executor_close(&pool);
+}
+
+/* The others have run it all the same. */
+static void check_each_fails(struct tally second, int error) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = WORKERS});
+    struct tally all[WORKERS] = {{.add = 1}, second, {.add = 3}};
+    CHECK_EQ(trine_processes_each(pool, add, all), error);
+    CHECK_EQ(all[0].total, 1);
+    CHECK_EQ(all[1].total, 0);
+    CHECK_EQ(all[2].total, 3);
+    trine_executor_close(&pool);
+}
+
+TEST(a_broadcast_gives_the_error_of_who_failed) {
+    check_each_fails((struct tally){.fails = true}, -EDOM);
+    check_each_fails((struct tally){.dies = true}, -EOWNERDEAD);
+}
+
+struct late {
+    pid_t after; /* whose end it waits for; 0: it dies itself */
+};
+
+static bool has_successor(pid_t pid) {
+    char state = 0;
+    bool gone = parent_of(pid, &state) == 0 || state == 'Z';
+    return gone && children_of(getppid(), NULL, 0) == WORKERS;
+}
+
+/* The pool replaces a worker when it has given back what became of its task. */
+static int fail_after(struct late *l) {
+    if (l->after == 0)
+        raise(SIGKILL);
+    return EVENTUALLY(has_successor(l->after), 20000) ? -EDOM : -ETIME;
+}
+TRINE_TASK(fail_after, struct late);
+
+TEST(of_two_errors_of_a_broadcast_the_first_in_time_is_given) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = WORKERS});
+    struct tally all[WORKERS] = {{0}};
+    CHECK_OK(trine_processes_each(pool, add, all));
+    struct late late[WORKERS] = {{all[1].pid}, {0}, {all[1].pid}};
+    CHECK_EQ(trine_processes_each(pool, fail_after, late), -EOWNERDEAD);
+    trine_executor_close(&pool);
+}
+
+TEST(a_pool_of_no_number_has_a_worker_for_each_usable_cpu) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 0});
+    unsigned n = trine_processes_count(pool);
+    CHECK_EQ(n, trine_usable_cpus());
+    CHECK(EVENTUALLY(children_of(find_zygote(), NULL, 0) == n, 20000));
+    trine_executor_close(&pool);
+    CHECK_OK(trine_processes_open(&pool, NULL));
+    CHECK_EQ(trine_processes_count(pool), n);
     trine_executor_close(&pool);
 }
 

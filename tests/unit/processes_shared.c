@@ -63,6 +63,26 @@ TEST(a_freed_counter_is_stale_in_a_worker) {
     trine_executor_close(&pool);
 }
 
+TEST(a_counter_wraps_round_at_both_ends) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct tally up = {.times = 1, .by = 1}, down = {.times = 1, .by = -1};
+    int64_t value = 0;
+    CHECK_OK(trine_counter_open(&up.counter));
+    down.counter = up.counter;
+    trine_counter ours = up.counter;
+    CHECK_OK(trine_counter_add(&ours, INT64_MAX, &value));
+    CHECK_OK(trine_counter_add(&ours, 1, &value));
+    CHECK(value == INT64_MIN);
+    CHECK_OK(trine_map_all(pool, count, &down, 1));
+    CHECK(value_of(&ours) == INT64_MAX);
+    CHECK_OK(trine_map_all(pool, count, &up, 1));
+    CHECK(value_of(&ours) == INT64_MIN);
+    CHECK_OK(trine_counter_add(&ours, INT64_MIN, &value));
+    CHECK(value == 0);
+    trine_counter_free(&ours);
+    trine_executor_close(&pool);
+}
+
 /* --- memory --- */
 
 enum { CELLS = 10000 };

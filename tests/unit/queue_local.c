@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <valgrind/valgrind.h>
 
 static trine_queue open_queue(size_t item_size, size_t capacity) {
     trine_queue q = {0};
@@ -107,6 +108,64 @@ TEST(a_message_that_never_fits_is_refused) {
     CHECK_OK(trine_queue_get_bytes(&q, &got));
     CHECK_EQ(got.len, 0);
     CHECK_EQ(trine_queue_get_bytes(&q, &got), -EPIPE);
+    trine_buf_free(&got);
+    trine_queue_free(&q);
+}
+
+TEST(a_message_makes_room_for_itself) {
+    trine_queue q;
+    trine_buf got = {0};
+    char bytes[3000];
+    memset(bytes, 'm', sizeof(bytes));
+    CHECK_OK(trine_queue_open_bytes(2 * sizeof(bytes), &q));
+    static const size_t sizes[] = {1, sizeof(bytes), 2};
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(trine_queue_put_bytes(&q, (trine_bytes){bytes, sizes[i]}));
+        CHECK_EQ(trine_queue_get_bytes(&q, &got), 0);
+        CHECK_EQ(got.len, sizes[i]);
+        CHECK(got.cap >= got.len && memcmp(got.ptr, bytes, got.len) == 0);
+    }
+    CHECK_EQ(trine_queue_count(&q), 0);
+    trine_buf_free(&got);
+    trine_queue_free(&q);
+}
+
+static void limit_memory(rlim_t more) {
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    CHECK(file && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur =
+        more == RLIM_INFINITY ? limit.rlim_max : pages * (rlim_t)sysconf(_SC_PAGESIZE) + more;
+    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+TEST(a_message_that_there_is_no_memory_for_stays_in_the_queue) {
+    enum { LARGE = 16 << 20, LITTLE = 1 << 20 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    test_skip("the address space is not limited under sanitizers");
+#endif
+    if (RUNNING_ON_VALGRIND)
+        test_skip("valgrind itself would run out of memory");
+    static char bytes[LARGE];
+    trine_queue q;
+    trine_buf got = {0};
+    memset(bytes, 'm', sizeof(bytes));
+    CHECK_OK(trine_queue_open_bytes(LARGE + 1024, &q));
+    CHECK_OK(trine_queue_put_bytes(&q, (trine_bytes){"first", 5}));
+    CHECK_OK(trine_queue_put_bytes(&q, (trine_bytes){bytes, LARGE}));
+    CHECK_OK(trine_queue_get_bytes(&q, &got)); /* too small a place from now on */
+    limit_memory(LITTLE);
+    CHECK_EQ(trine_queue_get_bytes(&q, &got), -ENOMEM);
+    CHECK_EQ(trine_queue_get_bytes(&q, &got), -ENOMEM);
+    limit_memory(RLIM_INFINITY);
+    CHECK_EQ(trine_queue_count(&q), 1);
+    CHECK_EQ(trine_queue_lost(&q), 0);
+    CHECK_EQ(trine_queue_get_bytes(&q, &got), 0);
+    CHECK_EQ(got.len, LARGE);
+    CHECK(memcmp(got.ptr, bytes, LARGE) == 0);
     trine_buf_free(&got);
     trine_queue_free(&q);
 }
