@@ -356,7 +356,7 @@ void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_repo
     if (f)
         settle_task(p, w, f, report, begun, text);
     if (!w->greeted && w->state != WORKER_LEAVING && !p->leaving)
-        start_failed(p, text);
+        start_failed(p, w->failure ? w->failure->detail : text); /* why we killed it, if we did */
     start_missing(p);
 }
 

@@ -56,6 +56,10 @@ static struct worker {
     const void *found;
 } self;
 
+struct flags *worker_memory(void) {
+    return &self.memory;
+}
+
 struct stream *worker_replies(void) {
     return &self.memory.out;
 }
