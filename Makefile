@@ -25,6 +25,7 @@ test: all
 
 # The full counts of the stress and fault tests, with every fault site armed.
 stress: setup
+	scripts/setup.sh --stress
 	scripts/test.sh --stress build-stress
 
 bench: all

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages of scripts/packages.txt that are missing:
-# setup.sh [--test|--bench|--ports].
+# setup.sh [--test|--stress|--bench|--ports].
 # Asks nothing, needs root or sudo only when something is missing, and is quick when nothing is.
 # On a system without apt-get it names what is missing and stops.
 set -euo pipefail
@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 
 sections=" build "
 [ "${1-}" = --test ] && sections=" build test "
+[ "${1-}" = --stress ] && sections=" build stress "
 [ "${1-}" = --bench ] && sections=" build bench "
 [ "${1-}" = --ports ] && sections=" build ports "
 

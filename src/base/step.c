@@ -51,7 +51,7 @@ static bool chosen(enum step step) {
     return true;
 }
 
-void (*step_garble)(void);
+void (*step_garble)(unsigned nth);
 
 /* What writes the greeting writes replies too: those steps count from the greeting on. */
 void step_here(enum step step) {
@@ -65,7 +65,7 @@ void step_here(enum step step) {
     if (signal)
         raise(signal);
     else if (step_garble)
-        step_garble();
+        step_garble(atomic_fetch_add(&table()->garbled, 1));
 }
 
 bool step_fails(enum step step) {

@@ -31,7 +31,8 @@ enum step {
 #include <stdbool.h>
 
 struct step_table {
-    atomic_int signal; /* that the chosen raise; 0: they call step_garble */
+    atomic_int signal;   /* that the chosen raise; 0: they call step_garble */
+    atomic_uint garbled; /* how many did */
     struct {
         atomic_uint one_in; /* of so many visits one is chosen; 0: none */
         atomic_uint visits, chosen;
@@ -40,8 +41,8 @@ struct step_table {
 
 void step_here(enum step step);
 
-/* What a process does that is to go wrong without dying; set by it. */
-extern void (*step_garble)(void);
+/* What a process does that is to go wrong without dying; set by it. The first is nth 0. */
+extern void (*step_garble)(unsigned nth);
 bool step_fails(enum step step);
 #define STEP(step) step_here(step)
 #define STEP_FAILS(step) step_fails(step)

@@ -345,7 +345,11 @@ static void settle_task(struct pool *p, struct worker *w, struct trine_future *f
 void pool_task_died_along(struct pool *p, struct worker *w, const struct worker_report *report,
                           struct trine_future *f) {
     char text[160];
-    describe_end(text, sizeof(text), w, report);
+    if (w->verdict)
+        snprintf(text, sizeof(text), "worker %d was killed for a task that it had run before this",
+                 (int)w->pid);
+    else
+        describe_end(text, sizeof(text), w, report);
     settle_task(p, w, f, report, true, text);
 }
 
@@ -383,7 +387,7 @@ void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_repo
     if (!is_no_start(p, w, report, begun))
         p->failed_starts = 0;
     else if (w->state != WORKER_LEAVING && !p->leaving)
-        start_failed(p, text);
+        start_failed(p, w->failure ? w->failure->detail : text); /* why we killed it, if we did */
     start_missing(p);
 }
 

@@ -16,6 +16,7 @@
 #include "core/progress.h"
 #include "core/task.h"
 #include "exec/batch.h"
+#include "exec/garble.h"
 #include "exec/modules.h"
 #include "exec/sandbox.h"
 #include "exec/shared_mutex.h"
@@ -55,16 +56,17 @@ static struct worker {
     const void *found;
 } self;
 
+struct flags *worker_memory(void) {
+    return &self.memory;
+}
+
 struct stream *worker_replies(void) {
     return &self.memory.out;
 }
 
 #ifdef TRINE_FAULT_SITES
-/* As a worker does whose memory was overwritten: bytes between two frames, or within one. */
-static void garble(void) {
-    static const char bytes[40] = "these bytes are no part of any frame";
-    if (stream_room(&self.memory.out) >= sizeof(bytes))
-        stream_put(&self.memory.out, bytes, sizeof(bytes));
+static void write_garbage(unsigned nth) {
+    garble(&self.memory, self.bell, &self.frame, self.number, nth);
 }
 #endif
 
@@ -456,7 +458,7 @@ _Noreturn void worker_main(int bell, const struct fork_request *request, struct 
     limit_cpu(request->limit_cpu);
     pin(request->cpu);
 #ifdef TRINE_FAULT_SITES
-    step_garble = garble;
+    step_garble = write_garbage;
 #endif
     STEP(STEP_START);
     progress_goes_to(report);

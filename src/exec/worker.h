@@ -13,7 +13,9 @@ struct fork_request;
 _Noreturn void worker_main(int bell, const struct fork_request *request, struct flags memory,
                            int status);
 
-/* In a worker: its stream of replies. For tests that send what no worker would. */
+/* In a worker: what it shares with the program, and of that its stream of replies. For tests that
+ * do what no worker would. */
+struct flags *worker_memory(void);
 struct stream *worker_replies(void);
 
 #endif

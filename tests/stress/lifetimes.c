@@ -2,15 +2,13 @@
  * lives 2 s later. And workers by the thousand, started while threads of the program allocate, and
  * open and close files: none hangs, and each has the documented descriptors and no other. */
 #define TEST_TIMEOUT 1200
-#include "processes_help.h"
+#include "leftovers.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 /* A sanitizer's process needs longer to begin, and so to notice. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -59,22 +57,13 @@ static pid_t start_program(const char *program) {
     return pid;
 }
 
-/* We are the subreaper: who loses its parent becomes our child at once, so without a child there is
- * no descendant. A look through /proc could miss one that is just being handed on. */
-static bool all_gone(void) {
-    pid_t dead;
-    while ((dead = waitpid(-1, NULL, WNOHANG)) > 0)
-        continue;
-    return dead < 0 && errno == ECHILD;
-}
-
 TEST(no_descendant_of_many_killed_programs_survives) {
     char program[4096];
     ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
     CHECK(len > 0);
     program[len] = 0;
     setenv("TRINE_VICTIM", "1", 1);
-    CHECK_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    adopt_orphans();
     unsigned programs = wanted(PROGRAMS, PROGRAMS_FULL);
     srand(11);
     for (unsigned done = 0; done < programs; done += AT_ONCE) {
@@ -86,7 +75,7 @@ TEST(no_descendant_of_many_killed_programs_survives) {
             kill(victims[i], SIGKILL);
         }
         int64_t until = test_now_ms() + ALL_GONE_MS;
-        while (!all_gone() && test_now_ms() < until)
+        while (!nobody_is_left() && test_now_ms() < until)
             usleep(2000);
         if (test_now_ms() >= until)
             test_fail(__FILE__, __LINE__, "after %u programs %zu processes are left",

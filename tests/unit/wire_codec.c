@@ -2,90 +2,7 @@
  * is not canonical is refused, and whatever bytes come in, nothing but a valid frame comes out. */
 #include "test.h"
 
-#include "exec/area.h"
-#include "exec/wire.h"
-
-static struct frame task_frame(void) {
-    struct frame f = {.type = FRAME_TASK,
-                      .worker = 7,
-                      .sequence = UINT64_C(0x1122334455667788),
-                      .body = 64,
-                      .offset = 0x4010,
-                      .first_out = 16,
-                      .module = {.len = 20}};
-    for (int i = 0; i < 20; i++)
-        f.module.bytes[i] = (uint8_t)(i + 1);
-    return f;
-}
-
-static struct frame bytes_frame(void) {
-    struct frame f = task_frame();
-    f.bytes = true;
-    f.first_out = 0;
-    f.limit = 4096;
-    return f;
-}
-
-static struct frame result_frame(void) {
-    return (struct frame){.type = FRAME_RESULT,
-                          .worker = 7,
-                          .sequence = UINT64_C(0x1122334455667788),
-                          .body = 48,
-                          .status = 3};
-}
-
-static struct frame refused_frame(void) {
-    return (struct frame){.type = FRAME_REFUSED,
-                          .worker = 7,
-                          .sequence = UINT64_C(0x1122334455667788),
-                          .status = -EMSGSIZE,
-                          .value = UINT64_MAX};
-}
-
-static struct frame hello_frame(void) {
-    return (struct frame){.type = FRAME_HELLO, .worker = UINT32_MAX};
-}
-
-static struct frame followed_frame(void) {
-    struct frame f = task_frame();
-    f.progress = true;
-    f.limit = 512;
-    return f;
-}
-
-static struct frame piece_frame(void) {
-    struct frame f = result_frame();
-    f.type = FRAME_PROGRESS;
-    f.status = 0;
-    f.body = 512;
-    return f;
-}
-
-static struct frame module_frame(void) {
-    return (struct frame){.type = FRAME_MODULE, .worker = 3, .body = 20, .module = {1, {7}}};
-}
-
-static struct frame area_frame(void) {
-    struct frame f = task_frame();
-    f.area = AREAS;
-    f.body = AREA_BYTES;
-    return f;
-}
-
-static struct frame batch_frame(void) {
-    struct frame f = area_frame();
-    f.batch = true;
-    f.area = 1;
-    return f;
-}
-
-static bool same(const struct frame *a, const struct frame *b) {
-    return a->type == b->type && a->bytes == b->bytes && a->batch == b->batch &&
-           a->worker == b->worker && a->sequence == b->sequence && a->body == b->body &&
-           a->area == b->area && a->offset == b->offset && a->first_out == b->first_out &&
-           a->limit == b->limit && a->value == b->value && a->status == b->status &&
-           memcmp(&a->module, &b->module, sizeof(a->module)) == 0;
-}
+#include "wire_frames.h"
 
 static void check_round_trip(struct frame f) {
     uint8_t header[WIRE_HEADER];
@@ -98,16 +15,8 @@ static void check_round_trip(struct frame f) {
 }
 
 TEST(frames_read_back_as_written) {
-    check_round_trip(task_frame());
-    check_round_trip(bytes_frame());
-    check_round_trip(result_frame());
-    check_round_trip(refused_frame());
-    check_round_trip(hello_frame());
-    check_round_trip(followed_frame());
-    check_round_trip(piece_frame());
-    check_round_trip(module_frame());
-    check_round_trip(area_frame());
-    check_round_trip(batch_frame());
+    for (unsigned i = 0; i < SEEDS; i++)
+        check_round_trip(seed_frame(i));
 }
 
 TEST(the_layout_is_fixed) {
@@ -233,43 +142,62 @@ static uint64_t random_next(uint64_t *state) { /* xorshift64* */
     return *state * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-/* Mutates valid frames by a few bits, bytes or whole fields. What is accepted must be canonical,
- * and within the bounds that the receiver relies on. */
-TEST(no_mutation_passes_unless_it_is_a_valid_frame) {
-    struct frame seeds[] = {task_frame(),    bytes_frame(), result_frame(),
-                            refused_frame(), hello_frame(), batch_frame()};
-    uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
-    unsigned accepted = 0, refused = 0;
-    for (int i = 0; i < 1000000; i++) {
-        uint8_t header[WIRE_HEADER], again[WIRE_HEADER];
-        wire_encode(&seeds[random_next(&state) % 6], header);
-        for (uint64_t n = random_next(&state) % 4; n > 0; n--) {
-            uint64_t r = random_next(&state);
-            size_t at = (r >> 8) % WIRE_HEADER;
-            if (r & 1)
-                header[at] ^= (uint8_t)(1 << ((r >> 1) & 7));
-            else
-                header[at] = (uint8_t)(r >> 40);
-        }
-        struct frame f;
-        if (wire_decode(header, &f)) {
-            refused++;
-            continue;
-        }
-        accepted++;
-        wire_encode(&f, again);
-        CHECK(memcmp(header, again, WIRE_HEADER) == 0);
-        CHECK(f.body <= WIRE_BODY_MAX);
-        CHECK(f.module.len <= BUILD_ID_MAX);
-        CHECK(f.type != FRAME_TASK || f.first_out <= f.body);
-        struct frame flat = task_frame(), bytes = bytes_frame();
-        if (!wire_check_reply(&f, &flat))
-            CHECK(f.body == (f.status < 0 ? 0 : 48));
-        if (!wire_check_reply(&f, &bytes))
-            CHECK(f.body <= bytes.limit);
+static void check_nothing_wrong(const char *broken) {
+    if (broken)
+        test_fail(__FILE__, __LINE__, "a frame that cannot be was taken: %s", broken);
+}
+
+static void mutate(uint8_t header[WIRE_HEADER], uint64_t *state) {
+    for (uint64_t n = random_next(state) % 4; n > 0; n--) {
+        uint64_t r = random_next(state);
+        size_t at = (r >> 8) % WIRE_HEADER;
+        if (r & 1)
+            header[at] ^= (uint8_t)(1 << ((r >> 1) & 7));
+        else
+            header[at] = (uint8_t)(r >> 40);
     }
-    CHECK(accepted > 100000);
-    CHECK(refused > 100000);
+}
+
+/* Of frames of all types and flags, by a few bits, bytes or whole fields. What is accepted must be
+ * canonical, and within the bounds that the receiver relies on, also as a reply to each task. */
+TEST(no_mutation_passes_unless_it_is_a_valid_frame) {
+    uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
+    unsigned accepted[SEEDS] = {0}, refused[SEEDS] = {0}, replies = 0;
+    for (int i = 0; i < 1000000; i++) {
+        unsigned seed = (unsigned)(random_next(&state) % SEEDS);
+        uint8_t header[WIRE_HEADER];
+        struct frame f = seed_frame(seed);
+        wire_encode(&f, header);
+        mutate(header, &state);
+        bool is_frame;
+        check_nothing_wrong(check_any(header, &is_frame, &f));
+        ++*(is_frame ? &accepted[seed] : &refused[seed]);
+        for (unsigned t = 0; is_frame && t < SEED_TASKS; t++) {
+            struct frame task = seed_frame(t);
+            if (wire_check_reply(&f, &task))
+                continue;
+            replies++;
+            check_nothing_wrong(broken_reply(&f, &task));
+        }
+    }
+    for (unsigned i = 0; i < SEEDS; i++) {
+        CHECK(accepted[i] > 1000);
+        CHECK(refused[i] > 1000);
+    }
+    CHECK(replies > 100000);
+}
+
+/* Of each task some seed is a reply, so that the case above had some to look at. */
+TEST(each_task_has_a_reply_among_the_seeds) {
+    for (unsigned t = 0; t < SEED_TASKS; t++) {
+        struct frame task = seed_frame(t);
+        unsigned replies = 0;
+        for (unsigned i = 0; i < SEEDS; i++) {
+            struct frame f = seed_frame(i);
+            replies += f.type == FRAME_RESULT && f.status >= 0 && !wire_check_reply(&f, &task);
+        }
+        CHECK(replies > 0);
+    }
 }
 
 TEST(random_bytes_are_no_frame) {
