@@ -14,23 +14,29 @@ struct scope_use {
     struct trine_executor *executor;
 };
 
-int scope_use(struct scope *s, struct trine_executor *on) {
-    struct scope_use *u = s->other_uses;
-    while (u && u->executor != on)
-        u = u->next;
-    if (!u && s->uses) {
-        u = FAULT(malloc(sizeof(*u)), NULL, ENOMEM);
-        if (!u)
-            return -ENOMEM;
-        *u = (struct scope_use){s->other_uses, NULL};
-        s->other_uses = u;
-    }
-    if (!u || !u->executor)
-        executor_keep(on);
+/* Makes it the last one; the one that was goes among the others, in `u`. */
+static int become_last(struct scope *s, struct trine_executor *on, struct scope_use *u) {
     if (u)
         u->executor = s->uses;
     s->uses = on;
     return 0;
+}
+
+int scope_use(struct scope *s, struct trine_executor *on) {
+    struct scope_use *u = s->other_uses;
+    while (u && u->executor != on)
+        u = u->next;
+    if (u)
+        return become_last(s, on, u);
+    if (s->uses) {
+        u = FAULT(malloc(sizeof(*u)), NULL, ENOMEM);
+        if (!u)
+            return -ENOMEM;
+        u->next = s->other_uses;
+        s->other_uses = u;
+    }
+    executor_keep(on);
+    return become_last(s, on, u);
 }
 
 void scope_end_uses(struct scope *s) {

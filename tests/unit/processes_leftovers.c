@@ -365,8 +365,9 @@ static int beget(struct parent *p) {
         return r;
     signal(SIGTERM, SIG_IGN);
     pid_t pid = fork();
-    while (pid == 0)
-        pause();
+    if (pid == 0)
+        for (;;)
+            pause();
     signal(SIGTERM, SIG_DFL);
     atomic_store((atomic_int *)child, (int)pid);
     if (p->then == PARENT_CRASHES)

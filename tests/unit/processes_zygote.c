@@ -132,7 +132,7 @@ static int leave_an_orphan(struct look *l) {
 TRINE_TASK(leave_an_orphan, struct look);
 
 static bool has_zombies(pid_t parent) {
-    char state;
+    char state = 0;
     bool found = false;
     DIR *proc = opendir("/proc");
     CHECK(proc);
