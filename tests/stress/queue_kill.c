@@ -99,8 +99,15 @@ static void *receive_all(void *unused) {
     return unused;
 }
 
+static unsigned kills_asked(void) {
+    return getenv("TRINE_STRESS") ? KILLS_FULL : KILLS;
+}
+
+static bool has_hit_enough(void) {
+    return atomic_load(&died) > kills_asked() / 4 && atomic_load(&received) > kills_asked();
+}
+
 static void storm(void) {
-    unsigned kills = getenv("TRINE_STRESS") ? KILLS_FULL : KILLS;
     pthread_t keepers[WORKERS], sender, receiver;
     seen = calloc(ITEMS_MOST / 8, 1);
     CHECK(seen);
@@ -113,7 +120,7 @@ static void storm(void) {
         CHECK_EQ(pthread_create(&keepers[i], NULL, keep, NULL), 0);
     CHECK_EQ(pthread_create(&sender, NULL, send_all, NULL), 0);
     CHECK_EQ(pthread_create(&receiver, NULL, receive_all, NULL), 0);
-    strike(kills, WORKERS);
+    unsigned kills = strike(kills_asked(), WORKERS, &died, has_hit_enough);
     atomic_store(&over, true);
     pthread_join(sender, NULL);
     for (int i = 0; i < WORKERS; i++)
@@ -127,8 +134,7 @@ static void storm(void) {
            kills, atomic_load(&died), atomic_load(&sent), (int)missing, (int)lost);
     CHECK(missing >= 0 && missing <= (int64_t)kills);
     CHECK(lost >= 0 && lost <= missing);
-    CHECK(atomic_load(&died) > kills / 4);
-    CHECK(atomic_load(&received) > kills);
+    CHECK(has_hit_enough());
     trine_executor_close(&pool);
     trine_queue_free(&queues.in);
     trine_queue_free(&queues.out);

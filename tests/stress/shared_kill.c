@@ -76,8 +76,17 @@ static void *keep(void *unused) {
     return unused;
 }
 
+static int64_t value_of(trine_counter *c) {
+    int64_t value;
+    CHECK_OK(trine_counter_add(c, 0, &value));
+    return value;
+}
+
+static bool has_met_a_holder(void) {
+    return value_of(&work.mended) > 0;
+}
+
 TEST(a_mutex_outlives_its_holders) {
-    unsigned kills = getenv("TRINE_STRESS") ? KILLS_FULL : KILLS;
     pthread_t keepers[WORKERS];
     void *memory;
     CHECK_OK(trine_shared_mutex_open(&work.mutex));
@@ -89,13 +98,12 @@ TEST(a_mutex_outlives_its_holders) {
     pool = pool_open((trine_processes_opts){.workers = WORKERS});
     for (int i = 0; i < WORKERS; i++)
         CHECK_EQ(pthread_create(&keepers[i], NULL, keep, NULL), 0);
-    strike(kills, WORKERS);
+    unsigned kills =
+        strike(getenv("TRINE_STRESS") ? KILLS_FULL : KILLS, WORKERS, &died, has_met_a_holder);
     atomic_store(&n->over, true);
     for (int i = 0; i < WORKERS; i++)
         pthread_join(keepers[i], NULL);
-    int64_t begun, mended;
-    CHECK_OK(trine_counter_add(&work.begun, 0, &begun));
-    CHECK_OK(trine_counter_add(&work.mended, 0, &mended));
+    int64_t begun = value_of(&work.begun), mended = value_of(&work.mended);
     int last = trine_shared_mutex_lock(&work.mutex);
     CHECK(last == 0 || last == 1);
     trine_shared_mutex_unlock(&work.mutex);

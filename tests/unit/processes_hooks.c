@@ -112,7 +112,12 @@ static int lines_of(const char *path, const char *word) {
     return n;
 }
 
-TEST(each_worker_is_prepared_before_its_first_task_and_cleans_up) {
+/* A worker that is not gone two seconds after it was let go is killed, and does not clean up then,
+ * as may happen on a busy machine: so often it is tried before that counts. */
+enum { TRIES = 5 };
+
+/* Whether all cleaned up. */
+static bool prepare_and_clean_up(void) {
     struct hook h = hook_new();
     trine_executor *pool = pool_open((trine_processes_opts){.workers = 2,
                                                             .max_tasks = 3,
@@ -128,11 +133,19 @@ TEST(each_worker_is_prepared_before_its_first_task_and_cleans_up) {
     h.path[0] = '/';
     int starts = lines_of(h.path, "start");
     CHECK(starts >= 4); /* of three tasks each, and those that had none yet */
-    CHECK_EQ(lines_of(h.path, "stop"), starts);
+    int stops = lines_of(h.path, "stop");
+    CHECK(stops <= starts && lines_of(h.path, "a") == 0);
     unlink(h.path);
+    return stops == starts;
 }
 
-TEST(a_worker_that_dies_does_not_clean_up_and_its_successor_is_prepared) {
+TEST(each_worker_is_prepared_before_its_first_task_and_cleans_up) {
+    int tries = TRIES;
+    while (!prepare_and_clean_up())
+        CHECK(--tries > 0);
+}
+
+static bool die_and_be_succeeded(void) {
     struct hook h = hook_new();
     trine_executor *pool = pool_open((trine_processes_opts){
         .workers = 1, .on_start = &prepare_task, .on_stop = &clean_up_task, .hook_arg = &h});
@@ -142,8 +155,16 @@ TEST(a_worker_that_dies_does_not_clean_up_and_its_successor_is_prepared) {
     CHECK_EQ(lives.prepared, 1);
     trine_executor_close(&pool);
     CHECK_EQ(lines_of(h.path, "start"), 2);
-    CHECK_EQ(lines_of(h.path, "stop"), 1);
+    int stops = lines_of(h.path, "stop");
+    CHECK(stops <= 1);
     unlink(h.path);
+    return stops == 1;
+}
+
+TEST(a_worker_that_dies_does_not_clean_up_and_its_successor_is_prepared) {
+    int tries = TRIES;
+    while (!die_and_be_succeeded())
+        CHECK(--tries > 0);
 }
 
 TEST(workers_that_cannot_be_prepared_fail_the_tasks_with_the_reason) {

@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
+#include <trine/task.h>
 
 /* Neither, from 5.9 on, many descriptors closed at once. */
 static void refuse_pidfds(int error) {
@@ -122,9 +123,13 @@ TEST(a_time_limit_kills) {
     forget_pidfds();
     trine_executor *pool =
         pool_open((trine_processes_opts){.workers = 1, .task_timeout = TRINE_MS(50)});
-    struct deed hangs = {HANG_ON, 0};
+    struct deed hangs = {HANG_ON, 0}, tells = {TELL_PID, 0};
     CHECK_EQ(trine_map_all(pool, do_it, &hangs, 1), -ETIME);
-    tell_pid(pool);
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_submit_opts(s, pool, do_it, &tells, .timeout = TRINE_SEC(60)));
+    CHECK_OK(trine_join(s));
+    CHECK(tells.pid > 0);
+    trine_scope_close(&s);
     trine_executor_close(&pool);
     CHECK_EQ(children_of(getpid(), NULL, 0), 0);
 }
