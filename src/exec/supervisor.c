@@ -369,7 +369,7 @@ static bool is_no_start(const struct pool *p, const struct worker *w,
                         const struct worker_report *report, bool begun) {
     bool young = loop_read_clock(p->loop) - w->born < START_SETTLED;
     return !w->greeted || (report && report->kind == REPORT_FAILED) ||
-           (report && !w->tasks && !begun && !w->verdict && young);
+           (report && !w->tasks && !begun && young);
 }
 
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,

@@ -8,6 +8,8 @@
 #include <trine/task.h>
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
 
 enum deed {
     DEED_NONE,
@@ -338,4 +340,51 @@ TEST(what_was_sent_ahead_of_a_worker_that_overwrites_it_comes_back_right) {
     trine_scope_close(&s);
     check_pool_goes_on(pool);
     trine_executor_close(&pool);
+}
+
+/* --- before the first task --- */
+
+struct birth {
+    char path[64]; /* a byte for each */
+};
+
+/* It has greeted meanwhile, most likely: a machine on which it has not starts it less often, too.
+ */
+static void *babble_soon(void *unused) {
+    (void)unused;
+    usleep(1000);
+    say("x", 1);
+    return NULL;
+}
+
+static int prepare_to_babble(struct birth *b) {
+    pthread_t thread;
+    int fd = open(b->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    CHECK(write(fd, "x", 1) == 1);
+    close(fd);
+    return -pthread_create(&thread, NULL, babble_soon, NULL);
+}
+TRINE_TASK(prepare_to_babble, struct birth);
+
+static off_t size_of(const char *path) {
+    struct stat status;
+    CHECK_OK(stat(path, &status));
+    return status.st_size;
+}
+
+/* Timers never fire early: so many starts take so long at the least. */
+TEST(workers_that_babble_are_started_less_and_less_often) {
+    enum { PAUSES = 5, LEAST_MS = 10 + 20 + 40 + 80 + 160 };
+    struct birth birth = {"/tmp/trine-babble-XXXXXX"};
+    int fd = mkostemp(birth.path, O_CLOEXEC);
+    CHECK(fd >= 0);
+    close(fd);
+    int64_t began = test_now_ms();
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1,
+                                                            .on_start = &prepare_to_babble_task,
+                                                            .hook_arg = &birth});
+    CHECK(EVENTUALLY(size_of(birth.path) > PAUSES, 20000));
+    CHECK(test_now_ms() - began >= LEAST_MS - 1);
+    trine_executor_close(&pool);
+    unlink(birth.path);
 }
