@@ -165,7 +165,6 @@ static const int allowed[] = {
     SCMP_SYS(gettid),
     SCMP_SYS(gettimeofday),
     SCMP_SYS(lseek),
-    SCMP_SYS(madvise),
     SCMP_SYS(membarrier),
     SCMP_SYS(mremap),
     SCMP_SYS(munmap),
@@ -202,7 +201,8 @@ static int allow_all(scmp_filter_ctx filter) {
 /* Those that compute with some arguments and do more with others. glibc makes threads by clone3,
  * whose flags lie in memory where no filter can see them; told that there is none, by clone. */
 static int allow_some(scmp_filter_ctx filter) {
-    enum { FLAGS_OF_CLONE = 0, PROTECTION = 2, FIRST = 0 };
+    enum { FLAGS_OF_CLONE = 0, PROTECTION = 2, FIRST = 0, ADVICE = 2 };
+    enum { POISON = 100, OFFLINE = 101 }; /* by which root breaks pages, also those that we share */
     const struct {
         int call;
         struct scmp_arg_cmp if_it_is;
@@ -210,6 +210,8 @@ static int allow_some(scmp_filter_ctx filter) {
                  {SCMP_SYS(mprotect), {PROTECTION, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
                  {SCMP_SYS(clone),
                   {FLAGS_OF_CLONE, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}},
+                 {SCMP_SYS(madvise), {ADVICE, SCMP_CMP_LT, POISON, 0}},
+                 {SCMP_SYS(madvise), {ADVICE, SCMP_CMP_GT, OFFLINE, 0}},
                  {SCMP_SYS(prctl), {FIRST, SCMP_CMP_EQ, PR_SET_NAME, 0}},
                  {SCMP_SYS(tgkill), {FIRST, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0}}};
     int r = lib.rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);

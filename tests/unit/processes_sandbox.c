@@ -46,7 +46,6 @@ static const long allowed[] = {
     SYS_gettid,
     SYS_gettimeofday,
     SYS_lseek,
-    SYS_madvise,
     SYS_membarrier,
     SYS_mremap,
     SYS_munmap,
@@ -79,9 +78,9 @@ static const long allowed[] = {
  * nothing but on pages that it has made. */
 static const long in_part[] = {
 #ifdef __x86_64__
-    335,      336,
+    335,         336,
 #endif
-    SYS_mmap, SYS_mprotect, SYS_clone, SYS_clone3, SYS_prctl, SYS_tgkill};
+    SYS_madvise, SYS_mmap, SYS_mprotect, SYS_clone, SYS_clone3, SYS_prctl, SYS_tgkill};
 
 struct look {
     unsigned refused;
@@ -128,6 +127,11 @@ static int try_some(struct look *l) {
     CHECK(REFUSED(fork()));
     CHECK(REFUSED(kill(1, 0)));
     CHECK(REFUSED(syscall(SYS_tgkill, 1, 1, SIGKILL)));
+    CHECK(REFUSED(madvise(page, 0, 100))); /* MADV_HWPOISON, of no page; MADV_SOFT_OFFLINE */
+    CHECK(REFUSED(madvise(page, 0, 101)));
+    errno = 0;
+    CHECK(!REFUSED(madvise(page, 4096, 103))); /* MADV_GUARD_REMOVE, of Linux 6.13 */
+    CHECK_OK(madvise(page, 4096, MADV_DONTNEED));
     CHECK(REFUSED(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)));
     errno = 0;
     CHECK(syscall(SYS_clone3, NULL, 0) < 0 && errno == ENOSYS);
