@@ -98,6 +98,7 @@ static void ended(struct worker *w, const struct worker_report *report) {
     if (w->state == WORKER_BUSY)
         worker_return_ahead(w);
     worker_leave_seat(w);
+    w->pool->missing = true;
     worker_end_goes_on(w, false);
 }
 

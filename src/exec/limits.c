@@ -80,7 +80,7 @@ void worker_start_limits(struct worker *w) {
         timeout += BATCH_LONGEST; /* its last one has all of its time, too */
     if (timeout)
         loop_timer_start(p->loop, &w->deadline, timeout);
-    if (p->limit_memory)
+    if (p->limit_memory && !w->ended)
         loop_timer_start(p->loop, &w->memory_check, MEMORY_CHECK_EVERY);
 }
 

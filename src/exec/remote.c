@@ -70,6 +70,25 @@ static void wake_worker(struct worker *w) {
         futex_wake_shared(&w->memory.out.memory->reader_sleeps, 1);
 }
 
+static void violation(struct worker *w, const char *what) {
+    worker_kill(w, -EPROTO,
+                failure_new(SIGKILL, "worker %d was killed because it sent %s", (int)w->pid, what));
+}
+
+/* A task that is to end has begun, so there is an answer to the one before it; the steps begin when
+ * that is taken. The future may be back then. */
+static void cancel_behind(struct worker *w) {
+    uint64_t before = worker_sent(w, 0)->frame.sequence;
+    loop_timer_stop(w->pool->loop, &w->look);
+    worker_receive(w);
+    if (w->state != WORKER_BUSY || w->look.running)
+        return; /* there is more to take */
+    if (worker_sent(w, 0)->frame.sequence == before && !w->piece_waits && !w->ended)
+        violation(w, "no answer to a task, and has begun the next");
+    else
+        loop_timer_start(w->pool->loop, &w->look, 1);
+}
+
 void worker_cancel_task(struct worker *w, const struct trine_future *f) {
     if (w->state != WORKER_BUSY)
         return;
@@ -78,11 +97,10 @@ void worker_cancel_task(struct worker *w, const struct trine_future *f) {
         i++;
     atomic_store(&w->memory.cancel[1], (uint64_t)(int64_t)atomic_load(&f->why));
     atomic_store(&w->memory.cancel[0], worker_sent(w, i)->frame.sequence);
-    if (w->terminated)
-        return;  /* its time was over as well */
-    if (i > 0) { /* it has begun, so there is an answer to the one before: the steps begin then */
-        loop_timer_stop(w->pool->loop, &w->look);
-        loop_timer_start(w->pool->loop, &w->look, 1);
+    if (w->terminated && w->deadline.running)
+        return; /* its time was over as well */
+    if (i > 0) {
+        cancel_behind(w);
         return;
     }
     loop_timer_stop(w->pool->loop, &w->deadline);
@@ -131,11 +149,6 @@ static const struct assignment *newest(struct worker *w) {
 
 static bool all_sent(struct worker *w) {
     return !w->count || w->out_done == WIRE_HEADER + frame_follows(&newest(w)->frame);
-}
-
-static void violation(struct worker *w, const char *what) {
-    worker_kill(w, -EPROTO,
-                failure_new(SIGKILL, "worker %d was killed because it sent %s", (int)w->pid, what));
 }
 
 /* How much may be sent now, if need be more than is wanted; kills the worker when its stream is
@@ -507,11 +520,10 @@ static void look(struct timer *t) {
     struct worker *w = container_of(t, struct worker, look);
     unsigned before = w->tasks;
     worker_receive(w);
-    if (w->state != WORKER_BUSY || w->count < 2)
+    if (w->look.running || w->state != WORKER_BUSY || w->count < 2)
         return;
-    int64_t next = w->tasks != before ? LOOK_FIRST : 2 * w->look_every;
+    int64_t next = w->tasks != before || !w->look_every ? LOOK_FIRST : 2 * w->look_every;
     w->look_every = next < LOOK_LAST ? next : LOOK_LAST;
-    loop_timer_stop(w->pool->loop, &w->look);
     loop_timer_start(w->pool->loop, &w->look, w->look_every);
 }
 
@@ -537,10 +549,11 @@ static void bell_rung(struct watch *watch, unsigned events) {
 /* --- for its life --- */
 
 bool worker_receive_last(struct worker *w, bool drop_pieces) {
+    uint64_t present = w->count ? worker_sent(w, 0)->frame.sequence : 0; /* whose time is over */
     for (size_t i = 0; i <= STREAM_BYTES / WIRE_HEADER; i++) { /* others may go on writing there */
         if (w->piece_waits)
             worker_offer_piece(w);
-        if (drop_pieces)
+        if (w->piece_waits && drop_pieces && worker_sent(w, 0)->frame.sequence == present)
             worker_drop_piece(w);
         if (w->piece_waits)
             return false;

@@ -202,7 +202,10 @@ static int allow_all(scmp_filter_ctx filter) {
  * whose flags lie in memory where no filter can see them; told that there is none, by clone. */
 static int allow_some(scmp_filter_ctx filter) {
     enum { FLAGS_OF_CLONE = 0, PROTECTION = 2, FIRST = 0, ADVICE = 2 };
-    enum { POISON = 100, OFFLINE = 101 }; /* by which root breaks pages, also those that we share */
+    /* Advice is what the lower half says: 0 to 31, and guard pages. Not 100 and 101, by which root
+     * breaks pages, also those that we share. */
+    enum { GUARD = 102, NO_GUARD = 103 };
+    const scmp_datum_t lower = 0xffffffff, but_31 = 0xffffffe0;
     const struct {
         int call;
         struct scmp_arg_cmp if_it_is;
@@ -210,8 +213,9 @@ static int allow_some(scmp_filter_ctx filter) {
                  {SCMP_SYS(mprotect), {PROTECTION, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
                  {SCMP_SYS(clone),
                   {FLAGS_OF_CLONE, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}},
-                 {SCMP_SYS(madvise), {ADVICE, SCMP_CMP_LT, POISON, 0}},
-                 {SCMP_SYS(madvise), {ADVICE, SCMP_CMP_GT, OFFLINE, 0}},
+                 {SCMP_SYS(madvise), {ADVICE, SCMP_CMP_MASKED_EQ, but_31, 0}},
+                 {SCMP_SYS(madvise), {ADVICE, SCMP_CMP_MASKED_EQ, lower, GUARD}},
+                 {SCMP_SYS(madvise), {ADVICE, SCMP_CMP_MASKED_EQ, lower, NO_GUARD}},
                  {SCMP_SYS(prctl), {FIRST, SCMP_CMP_EQ, PR_SET_NAME, 0}},
                  {SCMP_SYS(tgkill), {FIRST, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0}}};
     int r = lib.rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);

@@ -95,7 +95,7 @@ static bool take_from_busy(struct pool *p) {
     struct worker *most = NULL;
     LIST_EACH(node, &p->workers) {
         struct worker *w = container_of(node, struct worker, node);
-        if (w->state == WORKER_BUSY && w->count > (most ? most->count : 1))
+        if (w->state == WORKER_BUSY && !w->ended && w->count > (most ? most->count : 1))
             most = w;
     }
     bool got = false;
@@ -151,12 +151,24 @@ static void dispatch(struct pool *p) {
     }
 }
 
+/* Tasks whose workers died, for which no new worker is to come: any will do. */
+static void release_again(struct pool *p) {
+    if (list_empty(&p->again) || p->retry.running || p->missing)
+        return;
+    LIST_EACH(node, &p->workers) {
+        if (container_of(node, struct worker, node)->state == WORKER_STARTING)
+            return;
+    }
+    list_append(&p->queue, &p->again);
+}
+
 void pool_settle(void *pool) {
     struct pool *p = pool;
     if (p->missing && loop_here() == p->loop) {
         p->missing = false;
         start_missing(p);
     }
+    release_again(p);
     dispatch(p);
     LIST_EACH(node, &p->workers) {
         worker_wake_if_due(container_of(node, struct worker, node));
@@ -249,7 +261,7 @@ static void retry(struct timer *t) {
 
 void pool_worker_ready(struct pool *p, struct worker *w) {
     w->greeted = true;
-    struct trine_future *f = take_from(p, &p->again);
+    struct trine_future *f = w->ended ? NULL : take_from(p, &p->again);
     if (f)
         send_to(p, w, f);
 }
@@ -369,7 +381,7 @@ static bool is_no_start(const struct pool *p, const struct worker *w,
                         const struct worker_report *report, bool begun) {
     bool young = loop_read_clock(p->loop) - w->born < START_SETTLED;
     return !w->greeted || (report && report->kind == REPORT_FAILED) ||
-           (report && !w->tasks && !begun && young);
+           (report && !w->tasks && !begun && young && (!w->verdict || w->verdict == -EPROTO));
 }
 
 void pool_worker_gone(struct pool *p, struct worker *w, const struct worker_report *report,

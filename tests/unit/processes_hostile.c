@@ -388,3 +388,59 @@ TEST(workers_that_babble_are_started_less_and_less_often) {
     trine_executor_close(&pool);
     unlink(birth.path);
 }
+
+/* --- many along --- */
+
+/* Once others lie ahead, and without a bell: it begins many before it is found out. */
+static int babble(struct act *a) {
+    char bytes[200] = {0};
+    usleep(20000);
+    stream_put(worker_replies(), bytes, sizeof(bytes));
+    return a->out;
+}
+TRINE_TASK(babble, struct act);
+
+/* One new worker comes for all that the old one took along: each comes back all the same. */
+TEST(tasks_that_may_be_repeated_come_back_however_many_were_taken_along) {
+    enum { ALONG = 90 };
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct act first = {.deed = DEED_NONE}, along[ALONG] = {{.deed = DEED_NONE}};
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start(s, pool, babble, &first);
+    for (int i = 0; i < ALONG; i++)
+        CHECK_OK(trine_submit_opts(s, pool, act, &along[i], .repeat = true));
+    CHECK_EQ(trine_join(s), -EPROTO);
+    check_killed_for(f, "because it sent no frame");
+    for (int i = 0; i < ALONG; i++)
+        CHECK_EQ(along[i].out, 1);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}
+
+static int claim_the_next(struct act *a) {
+    (void)a;
+    for (uint64_t i = 1; i < 10; i++)
+        flag_begin(worker_memory(), i);
+    stay();
+    return 0;
+}
+TRINE_TASK(claim_the_next, struct act);
+
+/* An honest one has answered by then. */
+TEST(a_task_is_cancelled_that_a_worker_says_it_has_begun_too_early) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    struct act liar = {.deed = DEED_NONE}, next = {.deed = DEED_NONE};
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start(s, pool, claim_the_next, &liar);
+    {
+        TRINE_SCOPE(inner, .timeout = TRINE_MS(200));
+        CHECK_OK(trine_submit(inner, pool, act, &next));
+        CHECK(trine_join(inner) < 0);
+    }
+    int status;
+    CHECK_OK(trine_await(f, &status));
+    check_killed_for(f, "no answer to a task, and has begun the next");
+    CHECK_EQ(trine_join(s), -EPROTO);
+    trine_scope_close(&s);
+    trine_executor_close(&pool);
+}

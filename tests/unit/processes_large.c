@@ -300,3 +300,32 @@ TEST(a_result_of_nothing_in_an_area_fails_its_task) {
     trine_scope_close(&s);
     trine_executor_close(&pool);
 }
+
+static int take_it(trine_bytes in, trine_buf *out) {
+    return trine_buf_append(out, in.ptr, in.len ? 1 : 0);
+}
+TRINE_BYTES_TASK(take_it);
+
+/* What its worker has not begun is killed with it, which says nothing against the start of a
+ * worker: the pool goes on. */
+TEST(tasks_that_are_over_their_time_before_they_begin_fail_no_others) {
+    enum { LATE = 7, SIZE = 48 << 20 };
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    unsigned char *bytes = calloc(1, SIZE);
+    CHECK(bytes);
+    trine_buf out[LATE + 1] = {{0}};
+    trine_future *f[LATE + 1];
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    for (int i = 0; i <= LATE; i++)
+        f[i] = trine_start_bytes_opts(s, pool, take_it, ((trine_bytes){bytes, i < LATE ? SIZE : 1}),
+                                      &out[i], .timeout = i < LATE ? 1 : 0);
+    CHECK_EQ(trine_join(s), -ETIME);
+    for (int i = 0; i < LATE; i++)
+        CHECK_EQ(trine_status(f[i]), -ETIME);
+    CHECK_EQ(trine_status(f[LATE]), 0);
+    for (int i = 0; i <= LATE; i++)
+        trine_buf_free(&out[i]);
+    trine_scope_close(&s);
+    free(bytes);
+    trine_executor_close(&pool);
+}

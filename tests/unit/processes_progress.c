@@ -478,3 +478,20 @@ TEST(a_task_is_not_over_its_time_when_its_follower_is) {
     trine_channel_free(&c);
     trine_executor_close(&pool);
 }
+
+/* A pool is not one worker short for as long as a follower takes its time. */
+TEST(a_worker_that_has_died_behind_pieces_is_replaced_at_once) {
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = 1});
+    trine_channel *c = follower_new(1);
+    struct report dies = {.count = 4, .size = 10, .ends_by = SIGKILL}, lives = {0};
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    trine_future *f = trine_start_opts(s, pool, report_all, &dies, .progress = c);
+    CHECK_OK(trine_map_all(pool, report_all, &lives, 1));
+    for (unsigned i = 0; i < 4; i++)
+        take_piece(c, i, 10);
+    CHECK_EQ(trine_join(s), -EOWNERDEAD);
+    CHECK_EQ(trine_status(f), -EOWNERDEAD);
+    trine_scope_close(&s);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}

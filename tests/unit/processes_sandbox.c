@@ -129,6 +129,7 @@ static int try_some(struct look *l) {
     CHECK(REFUSED(syscall(SYS_tgkill, 1, 1, SIGKILL)));
     CHECK(REFUSED(madvise(page, 0, 100))); /* MADV_HWPOISON, of no page; MADV_SOFT_OFFLINE */
     CHECK(REFUSED(madvise(page, 0, 101)));
+    CHECK(REFUSED(syscall(SYS_madvise, page, 0L, 100L | 1L << 32)));
     errno = 0;
     CHECK(!REFUSED(madvise(page, 4096, 103))); /* MADV_GUARD_REMOVE, of Linux 6.13 */
     CHECK_OK(madvise(page, 4096, MADV_DONTNEED));

@@ -4,6 +4,7 @@
 
 #include "exec/crew.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -102,4 +103,30 @@ TEST(who_waited_for_room_notices_when_the_pool_is_gone) {
 TEST(who_waited_for_room_is_cancelled_when_the_pool_is_gone) {
     static struct late l = {.cancels = true};
     close_while_it_waits(&l);
+}
+
+static size_t heap_in_use(void) {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+/* A scope keeps a pool while a task of it may come back, not those that it is done with. */
+TEST(a_long_scope_does_not_keep_the_pools_that_were_closed_in_it) {
+    enum { POOLS = 60, FEW = 6 };
+    struct unit u = {0};
+    atomic_store(&gate, true);
+    size_t first = 0, one = 0;
+    TRINE_SCOPE(s);
+    for (int i = 0; i < POOLS; i++) {
+        trine_executor *pool;
+        size_t before = heap_in_use();
+        CHECK_OK(trine_threads_open(&pool, NULL));
+        size_t with_it = heap_in_use();
+        CHECK_OK(trine_submit(s, pool, pass_gate, &u));
+        CHECK_OK(trine_join(s));
+        trine_executor_close(&pool);
+        one = with_it - before;
+        first = first ? first : heap_in_use();
+    }
+    CHECK(heap_in_use() <= first + FEW * one);
 }
