@@ -362,7 +362,8 @@ static int prepare_to_babble(struct birth *b) {
     int fd = open(b->path, O_WRONLY | O_APPEND | O_CLOEXEC);
     CHECK(write(fd, "x", 1) == 1);
     close(fd);
-    return -pthread_create(&thread, NULL, babble_soon, NULL);
+    int r = -pthread_create(&thread, NULL, babble_soon, NULL);
+    return r < 0 ? r : -pthread_detach(thread);
 }
 TRINE_TASK(prepare_to_babble, struct birth);
 
