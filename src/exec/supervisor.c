@@ -151,12 +151,13 @@ static void dispatch(struct pool *p) {
     }
 }
 
-/* Tasks whose workers died, for which no new worker is to come: any will do. */
+/* Tasks whose workers died, for which no new worker is to come, or some do not start: any will do.
+ */
 static void release_again(struct pool *p) {
-    if (list_empty(&p->again) || p->retry.running || p->missing)
+    if (list_empty(&p->again) || p->missing)
         return;
     LIST_EACH(node, &p->workers) {
-        if (container_of(node, struct worker, node)->state == WORKER_STARTING)
+        if (!p->retry.running && container_of(node, struct worker, node)->state == WORKER_STARTING)
             return;
     }
     list_append(&p->queue, &p->again);
@@ -240,11 +241,14 @@ static void start_failed(struct pool *p, const char *why) {
 }
 
 static void start_missing(struct pool *p) {
-    unsigned n = 0;
+    unsigned n = 0, waiting = 0; /* for their followers, when they have ended */
     LIST_EACH(node, &p->workers) {
         const struct worker *w = container_of(node, struct worker, node);
         n += w->state <= WORKER_BUSY && !w->ended;
+        waiting += w->state <= WORKER_BUSY && w->ended;
     }
+    if (waiting > p->workers_wanted) /* so many are not replaced at once: they keep descriptors */
+        n += waiting - p->workers_wanted;
     for (; n < p->workers_wanted && !p->leaving && !p->retry.running; n++) {
         struct worker *w;
         int r = worker_start(p, &w);

@@ -495,3 +495,28 @@ TEST(a_worker_that_has_died_behind_pieces_is_replaced_at_once) {
     trine_channel_free(&c);
     trine_executor_close(&pool);
 }
+
+/* Each is replaced, as long as they are few: they keep descriptors. */
+TEST(workers_that_have_died_behind_pieces_are_a_bounded_number) {
+    enum { TASKS = 60, PIECES = 3, WORKERS = 2, FEW = 40 };
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = WORKERS});
+    trine_channel *c = follower_new(1);
+    static struct report dies[TASKS];
+    size_t before = count_descriptors();
+    TRINE_SCOPE(s, .policy = TRINE_COLLECT);
+    for (int i = 0; i < TASKS; i++) {
+        dies[i] = (struct report){.count = PIECES, .size = 10, .ends_by = SIGKILL};
+        CHECK_OK(trine_submit_opts(s, pool, report_all, &dies[i], .progress = c));
+    }
+    if (EVENTUALLY(count_descriptors() > before + FEW, 500)) /* while nobody takes a piece */
+        test_fail(__FILE__, __LINE__, "%zu descriptors, before %zu", count_descriptors(), before);
+    for (int i = 0; i < TASKS * PIECES; i++) {
+        trine_buf piece;
+        CHECK_OK(trine_channel_recv(c, &piece));
+        trine_buf_free(&piece);
+    }
+    CHECK_EQ(trine_join(s), -EOWNERDEAD);
+    trine_scope_close(&s);
+    trine_channel_free(&c);
+    trine_executor_close(&pool);
+}

@@ -179,3 +179,46 @@ TEST(a_task_that_is_repeated_reports_again) {
     trine_channel_free(&c);
     trine_executor_close(&pool);
 }
+
+/* --- when new workers do not start --- */
+
+struct start {
+    char path[64]; /* once it is there workers die at their start */
+};
+
+static int die_if_marked(struct start *s) {
+    if (access(s->path, F_OK) == 0)
+        _exit(3);
+    return 0;
+}
+TRINE_TASK(die_if_marked, struct start);
+
+static int mark_and_die(struct start *s) {
+    int fd = open(s->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return 0; /* the second time */
+    close(fd);
+    raise(SIGKILL);
+    return -EIO;
+}
+TRINE_TASK(mark_and_die, struct start);
+
+/* An old one will do then. */
+TEST(a_repeated_task_does_not_wait_for_workers_that_do_not_start) {
+    struct start start = {"/tmp/trine-start-XXXXXX"};
+    int fd = mkostemp(start.path, O_CLOEXEC);
+    CHECK(fd >= 0);
+    close(fd);
+    unlink(start.path);
+    trine_executor *pool = pool_open((trine_processes_opts){.workers = WORKERS,
+                                                            .on_start = &die_if_marked_task,
+                                                            .hook_arg = &start});
+    struct again all[WORKERS] = {{.deaths = 0}};
+    CHECK_OK(trine_processes_each(pool, note_pid, all)); /* they have started */
+    TRINE_SCOPE(s);
+    CHECK_OK(trine_submit_opts(s, pool, mark_and_die, &start, .repeat = true));
+    CHECK_OK(trine_join(s));
+    trine_scope_close(&s);
+    unlink(start.path);
+    trine_executor_close(&pool);
+}
