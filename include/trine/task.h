@@ -75,7 +75,8 @@ typedef struct trine_task_opts {
                                   * in place of the pool's task_timeout; elsewhere it does nothing.
                                   * 0: the pool's */
     bool repeat TRINE_ZERO_;     /* it may be run again: when its worker process dies of it, it goes
-                                  * to a new one; after the third it has failed for good */
+                                  * to a new one (to any other if none is to come, or new ones do
+                                  * not start); after the third it has failed for good */
     trine_value *values TRINE_ZERO_; /* found by trine_value_get before those of its scope, the
                                       * first one before the next; the task's until it is done, of
                                       * one task at a time. Worker processes do not get them */
